@@ -1,0 +1,1 @@
+"""The `headrace` command and what serves development: local Kafka, the mock upstream, the demo."""

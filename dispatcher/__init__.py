@@ -1,0 +1,1 @@
+"""The dispatcher: reads lanes, calls upstreams, settles outcomes."""

@@ -1,0 +1,1 @@
+"""The ingress service: HTTP in, Kafka records out, answers back."""
