@@ -1,0 +1,1 @@
+"""Adapters to Kafka: the only room of the dispatcher that knows aiokafka."""

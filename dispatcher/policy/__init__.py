@@ -1,0 +1,1 @@
+"""Rules without I/O: values and `now` in, a verdict out."""

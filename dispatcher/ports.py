@@ -1,0 +1,83 @@
+"""The edges of the dispatcher: what the loop needs from the world, as small protocols and values."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from headrace.schemas.names import DeploymentName, Endpoint, RequestId
+
+
+class Break(StrEnum):
+    """How a call ended without a whole answer."""
+
+    NOT_SENT = "not_sent"
+    """Refused, unresolved, TLS, or reset before the request was fully sent: the upstream did nothing."""
+    NO_ANSWER = "no_answer"
+    """Reset after the request was sent, nothing came back: ambiguous."""
+    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    STALL = "stall"
+    TOTAL_TIMEOUT = "total_timeout"
+    STREAM_BROKEN = "stream_broken"
+    """Cut, ended without its end mark, malformed, or not UTF-8."""
+    TOO_LARGE = "too_large"
+
+
+class CallEnd(msgspec.Struct, kw_only=True):
+    """How an upstream call ended."""
+
+    status: int = 0
+    """HTTP status, 0 if none was received. An error event inside a 200 stream: the status it stands for."""
+    body: bytes = b""
+    """The answer, or of a stream what was not handed to `forward` yet (whole SSE events)."""
+    content_type: bytes = b"application/json"
+    headers: Mapping[str, str] = {}
+    """Response headers by lower-case name: retry hints and what is passed on to the client."""
+    broken: Break | None = None
+    """None: the upstream answered wholly, whatever the status."""
+    forwarded: int = 0
+    """Chunks handed to `forward`: beyond 0 the call is never repeated."""
+    detail: str = ""
+    """For logs and histories: no body, no header values."""
+
+
+class Call(msgspec.Struct, kw_only=True, frozen=True):
+    """One upstream call to make."""
+
+    id: RequestId
+    endpoint: Endpoint
+    body: bytes
+    stream: bool
+    deployment: DeploymentName
+    traceparent: bytes = b""
+    timeout_s: float
+    """Time left until the request's deadline; the deployment's own total may be shorter."""
+
+
+Forward = Callable[[bytes], None]
+"""Takes one chunk of a stream: whole SSE events, in order. Does not block; called from the loop's thread."""
+
+
+class Upstream(Protocol):
+    """Calls models. Never raises for what an upstream does; `CancelledError` aborts the call."""
+
+    async def call(self, call: Call, forward: Forward) -> CallEnd:
+        """Make one call, no retries."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as the shells know it; only composition roots name the `time` module."""
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds by the broker's clock."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds, never going back."""
+        ...

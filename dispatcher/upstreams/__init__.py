@@ -1,0 +1,1 @@
+"""Adapters that call the models: the only room that opens connections to an upstream."""

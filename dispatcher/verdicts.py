@@ -1,0 +1,78 @@
+"""What can be decided about a request. A verdict is a value; the loop acts on it.
+
+Before a call: `Dispatch Defer Expire Cancel Drop DeadLetter`. After one: `Settle Retry DeadLetter Expire`.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from headrace.schemas.errors import Code
+from headrace.schemas.names import DeploymentName
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """Call this deployment now."""
+
+    deployment: DeploymentName
+
+
+class Defer(msgspec.Struct, frozen=True):
+    """No seat is free for it; it keeps its place. Never an attempt."""
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """The upstream's answer, whatever its status, is the request's answer."""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Call again, not before `due_ms` (epoch ms, broker's clock)."""
+
+    due_ms: int
+    reason: str
+    counted: bool
+    """Whether the attempt that just ended uses up the allowance; a throttled one does not."""
+
+
+class Reason(StrEnum):
+    """Why a record became a dead letter."""
+
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    UNPROCESSABLE = "unprocessable"
+    REJECTED_RECORD = "rejected_record"
+    REPLY_UNDELIVERABLE = "reply_undeliverable"
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """It cannot succeed: keep it with its history, and tell its owner."""
+
+    reason: Reason
+    code: Code
+    message: str
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """An explicit error of ours is the answer (a broken stream, a time-out that may not be repeated)."""
+
+    code: Code
+    message: str
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Its deadline has passed, or would before an answer could come: an explicit answer, never a silent drop."""
+
+    message: str = "the deadline passed before an answer came"
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Its owner took it back."""
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """Already answered elsewhere: count it, answer nothing."""
+
+    reason: str
+
+
+Before = Dispatch | Defer | Expire | Cancel | Drop | DeadLetter
+After = Settle | Retry | DeadLetter | Fail | Expire | Cancel

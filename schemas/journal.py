@@ -1,0 +1,90 @@
+"""Journal records: who did what to which offset of a lane or delay partition (P3, P13).
+
+A journal topic mirrors its source topic partition by partition. One JSON array a record:
+
+    CLAIM    a session takes the partition over; the record's own offset is its epoch
+    WORK     offsets started (with the attempt number) and offsets done (with how), batched
+    SNAP     everything a successor needs, so that it reads nothing older
+    RELEASE  the session is finished with the partition: nothing of it is in flight
+
+After a CLAIM an older session may only finish what it had started; all else of it is ignored.
+"""
+
+from typing import NewType
+
+import msgspec
+
+SessionId = NewType("SessionId", str)
+"""One per process and assignment; `<process>.<n>`."""
+ProcessId = NewType("ProcessId", str)
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag="claim"):
+    """`session` of `process` owns the partition from here on."""
+
+    session: SessionId
+    process: ProcessId
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
+    """Offsets started as (offset, attempt); offsets done as (offset, how)."""
+
+    session: SessionId
+    started: list[tuple[int, int]] = []
+    done: list[tuple[int, str]] = []
+
+
+class InFlight(msgspec.Struct, frozen=True, array_like=True):
+    """An offset whose call was started and is not known to have ended."""
+
+    offset: int
+    attempt: int
+    session: SessionId
+
+
+class Snap(msgspec.Struct, frozen=True, array_like=True, tag="snap"):
+    """State of the partition: all offsets below `watermark` are done, and those in `done` (half-open ranges)."""
+
+    session: SessionId
+    watermark: int
+    done: list[tuple[int, int]]
+    in_flight: list[InFlight]
+    watermark_timestamp_ms: int
+    """Timestamp of the record at watermark - 1, -1 if unknown: another one means a re-created topic."""
+
+
+class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
+    """`session` has nothing in flight and will write no more."""
+
+    session: SessionId
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
+    """On `fleet`, once a second: the process lives. `sent_ms` is its own monotonic clock."""
+
+    process: ProcessId
+    sent_ms: int
+    leaving: bool = False
+    """True on the last beat of a planned stop: nothing of this process is in flight any more."""
+
+
+Entry = Claim | Work | Snap | Release
+
+_entry = msgspec.json.Decoder(Entry)
+_beat = msgspec.json.Decoder(Beat)
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(entry: Entry | Beat) -> bytes:
+    """The value of a journal or fleet record."""
+    return _encode(entry)
+
+
+def decode(value: bytes) -> Entry:
+    """Read a journal record. Raises `msgspec.MsgspecError`."""
+    return _entry.decode(value)
+
+
+def decode_beat(value: bytes) -> Beat:
+    """Read a fleet record. Raises `msgspec.MsgspecError`."""
+    return _beat.decode(value)

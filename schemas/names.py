@@ -1,0 +1,35 @@
+"""The words of the wire: identifiers, endpoints, outcomes. Every other module speaks in these."""
+
+from enum import StrEnum
+from typing import NewType
+
+RequestId = NewType("RequestId", str)
+"""UUIDv7 from ingress; any printable string of a producer's own; else `<topic>-<partition>-<offset>`."""
+
+Tenant = NewType("Tenant", str)
+LaneName = NewType("LaneName", str)
+ModelName = NewType("ModelName", str)
+DeploymentName = NewType("DeploymentName", str)
+InstanceId = NewType("InstanceId", str)
+"""One per ingress process: who waits for an answer."""
+
+DEFAULT_TENANT = Tenant("default")
+"""The tenant of a record, or of a caller under `auth: open`, that names none."""
+
+
+class Endpoint(StrEnum):
+    """What the client called; the value is the path below the API's base URL."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+class Outcome(StrEnum):
+    """The terminal states of a request (P1): each request reaches exactly one."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DEAD_LETTERED = "dead_lettered"

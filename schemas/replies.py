@@ -1,0 +1,148 @@
+"""Reply records: what a dispatcher tells whoever waits for a request's answer.
+
+A plain answer is one final record, seq 1. A stream is chunk records 1..n, each with raw SSE bytes as
+the upstream sent them, and a final with seq n+1; so a reader that has the final knows whether it has
+all. A final above the part size comes as parts `1/m` .. `m/m` of the same seq, in order, in one
+partition; header fields stand on every part.
+"""
+
+import msgspec
+
+from headrace.schemas.headers import MAX_VALUE_BYTES, H
+from headrace.schemas.names import DeploymentName, InstanceId, Outcome, RequestId
+from headrace.schemas.records import SPEC_VERSION, Headers, MalformedRecord, read_headers
+
+REPLY_TYPE = b"headrace.reply"
+CANCEL_TYPE = b"headrace.cancel"
+PART_BYTES = 512 * 1024
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """One reply record. Chunks fill only the first five fields; the rest describes a final."""
+
+    id: RequestId
+    body: bytes
+    seq: int = 1
+    attempt: int = 1
+    instance: InstanceId | None = None
+    content_type: bytes = b"application/json"
+    final: bool = False
+    part: tuple[int, int] = (1, 1)
+    status: int = 200
+    outcome: Outcome | None = None
+    code: str = ""
+    """Stable code of an error made by Headrace; empty for an upstream's own answer."""
+    retry_after_ms: int = 0
+    attempts: int = 0
+    """Upstream calls made for this request, all dispatchers together."""
+    queue_ms: int = 0
+    upstream: DeploymentName = DeploymentName("")
+    upstream_headers: bytes = b""
+    """JSON object of the response headers that are passed on; empty for none."""
+
+
+def encode(reply: Reply, source: bytes) -> list[tuple[str, bytes]]:
+    """The headers of `reply`; the value is `reply.body`, the key the id."""
+    out: list[tuple[str, bytes]] = [
+        ("ce_id", reply.id.encode()),
+        ("ce_type", REPLY_TYPE),
+        ("ce_source", source),
+        ("ce_specversion", SPEC_VERSION),
+        ("headrace-seq", b"%d" % reply.seq),
+        ("headrace-attempt", b"%d" % reply.attempt),
+    ]
+    if reply.instance is not None:
+        out.append(("headrace-reply-instance", reply.instance.encode()))
+    if reply.final:
+        out += _final(reply)
+    return out
+
+
+def _final(reply: Reply) -> list[tuple[str, bytes]]:
+    out: list[tuple[str, bytes]] = [
+        ("headrace-final", b"1"),
+        ("headrace-status", b"%d" % reply.status),
+        ("headrace-outcome", b"" if reply.outcome is None else reply.outcome.value.encode()),
+        ("content-type", reply.content_type),
+        ("headrace-attempt-count", b"%d" % reply.attempts),
+        ("headrace-queue-ms", b"%d" % reply.queue_ms),
+        ("headrace-upstream", reply.upstream.encode()),
+    ]
+    if reply.part != (1, 1):
+        out.append((H.PART, b"%d/%d" % reply.part))
+    if reply.code:
+        out.append((H.CODE, reply.code.encode()))
+    if reply.retry_after_ms:
+        out.append((H.RETRY_AFTER_MS, b"%d" % reply.retry_after_ms))
+    if reply.upstream_headers:
+        out.append((H.UPSTREAM_HEADERS, reply.upstream_headers))
+    return out
+
+
+def decode(value: bytes | None, headers: Headers) -> Reply:
+    """Read a reply record. Raises `MalformedRecord`."""
+    known = read_headers(headers)
+    get = known.get
+    try:
+        instance = get("headrace-reply-instance")
+        reply = Reply(
+            id=RequestId(known["ce_id"].decode()),
+            body=value or b"",
+            seq=int(known["headrace-seq"]),
+            attempt=int(get("headrace-attempt", b"1")),
+            instance=None if instance is None else InstanceId(instance.decode()),
+        )
+        if get("headrace-final") == b"1":
+            _read_final(reply, known)
+    except (KeyError, ValueError) as error:
+        raise MalformedRecord("reply_header_invalid", repr(error)) from error
+    return reply
+
+
+def _read_final(reply: Reply, known: dict[str, bytes]) -> None:
+    get = known.get
+    outcome = get("headrace-outcome")
+    reply.final = True
+    reply.status = int(known["headrace-status"])
+    reply.outcome = Outcome(outcome.decode()) if outcome else None
+    reply.content_type = get("content-type", b"application/json")
+    reply.attempts = int(get("headrace-attempt-count", b"0"))
+    reply.queue_ms = int(get("headrace-queue-ms", b"0"))
+    reply.upstream = DeploymentName(get("headrace-upstream", b"").decode())
+    reply.code = get("headrace-code", b"").decode()
+    reply.retry_after_ms = int(get("headrace-retry-after-ms", b"0"))
+    reply.upstream_headers = get("headrace-upstream-headers", b"")
+    if "headrace-part" in known:
+        i, _, n = known["headrace-part"].partition(b"/")
+        reply.part = (int(i), int(n))
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """A record on `control`: do not start this request, abort it if it runs. Forgotten after `deadline_ms`."""
+
+    id: RequestId
+    deadline_ms: int
+
+
+def encode_cancel(cancel: Cancel, source: bytes) -> list[tuple[str, bytes]]:
+    """The headers of a cancel; its value is empty, its key the request id."""
+    return [
+        (H.ID, cancel.id.encode()),
+        (H.TYPE, CANCEL_TYPE),
+        (H.SOURCE, source),
+        (H.SPEC, SPEC_VERSION),
+        (H.DEADLINE_MS, b"%d" % cancel.deadline_ms),
+    ]
+
+
+def decode_cancel(headers: Headers) -> Cancel:
+    """Read a cancel. Raises `MalformedRecord`."""
+    known = read_headers(headers)
+    try:
+        request_id = known["ce_id"].decode()
+        deadline_ms = int(known["headrace-deadline-ms"])
+    except (KeyError, ValueError) as error:
+        raise MalformedRecord("cancel_header_invalid", repr(error)) from error
+    if not request_id or len(request_id) > MAX_VALUE_BYTES:
+        raise MalformedRecord("cancel_header_invalid", "a cancel needs a request id")
+    return Cancel(RequestId(request_id), deadline_ms)

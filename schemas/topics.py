@@ -1,0 +1,142 @@
+"""The topics of an installation, computed from its configuration; nothing here talks to Kafka.
+
+All carry the broker's append time, so that no host's clock decides when something is due.
+"""
+
+import zlib
+from collections.abc import Iterable
+from functools import lru_cache
+
+import msgspec
+
+from headrace.schemas.config.model import Config
+from headrace.schemas.names import LaneName, Tenant
+
+TIERS: dict[str, int] = {"1s": 1_000, "10s": 10_000, "1m": 60_000, "10m": 600_000}
+"""Delay tiers and their constant delay in ms, shortest first."""
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+RECORD_BYTES = 4 * 1024 * 1024
+TENANT_SPREAD = 8
+"""One tenant reaches at most this many partitions of a lane, so a flood of one leaves others free."""
+
+
+class TopicSpec(msgspec.Struct, frozen=True):
+    """One topic as it should be."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+class Topics:
+    """Names of the topics under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.replies = prefix + "replies"
+        self.control = prefix + "control"
+        self.dead_letters = prefix + "dead-letters"
+        self.fleet = prefix + "fleet"
+        self.events = prefix + "events"
+
+    def requests(self, lane: LaneName) -> str:
+        """Topic of a lane."""
+        return f"{self.prefix}requests.{lane}"
+
+    def delay(self, lane: LaneName, tier: str) -> str:
+        """Topic of a lane's delay tier."""
+        return f"{self.prefix}delay.{lane}.{tier}"
+
+    def journal(self, source: str) -> str:
+        """Journal of a lane's or a delay tier's topic."""
+        for kind in ("requests.", "delay."):
+            stem = self.prefix + kind
+            if source.startswith(stem):
+                return f"{self.prefix}journal.{source[len(stem):]}"
+        raise ValueError(f"{source} has no journal")
+
+    def dispatch_group(self, lane: LaneName) -> str:
+        """Consumer group of a lane."""
+        return f"{self.prefix}dispatch.{lane}"
+
+    @property
+    def delay_group(self) -> str:
+        """Consumer group of all delay topics."""
+        return f"{self.prefix}delay"
+
+
+def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
+    """Every topic that `config` needs, in the order they are created."""
+    names = Topics(config.kafka.topic_prefix)
+    counts = config.kafka.partitions
+    longest_ms = max(lane.max_deadline_s for lane in config.lanes.values()) * 1000
+    keep_ms = max(longest_ms + DAY_MS, 2 * DAY_MS)
+    specs: list[TopicSpec] = []
+
+    def add(name: str, partitions: int, retention_ms: int, **extra: str) -> None:
+        settings = _settings(retention_ms, config.kafka.min_insync_replicas) | {
+            key.replace("_", "."): value for key, value in extra.items()
+        }
+        specs.append(TopicSpec(name, partitions, config.kafka.replication_factor, settings))
+
+    for lane in config.lanes:
+        requests = names.requests(lane)
+        add(requests, counts.requests, keep_ms, max_message_bytes=str(RECORD_BYTES))
+        add(names.journal(requests), counts.requests, keep_ms)
+        for tier in TIERS:
+            delay = names.delay(lane, tier)
+            add(delay, counts.delay, keep_ms, max_message_bytes=str(RECORD_BYTES + 65536))
+            add(names.journal(delay), counts.delay, keep_ms)
+    add(names.dead_letters, counts.dead_letters, 14 * DAY_MS, max_message_bytes=str(RECORD_BYTES + 65536))
+    add(names.replies, counts.replies, HOUR_MS, max_message_bytes=str(RECORD_BYTES), segment_bytes=str(64 << 20))
+    add(names.control, counts.control, longest_ms + DAY_MS)
+    add(names.fleet, 1, HOUR_MS)
+    add(names.events, counts.events, 7 * DAY_MS)
+    return tuple(specs)
+
+
+def _settings(retention_ms: int, min_insync: int) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",
+        "min.insync.replicas": str(min_insync),
+        "retention.ms": str(retention_ms),
+        "retention.bytes": "-1",
+        "segment.ms": str(retention_ms // 12),
+    }
+
+
+def request_topics(names: Topics, lanes: Iterable[LaneName]) -> list[str]:
+    """Topics whose retention must outlast the longest deadline."""
+    return [t for lane in lanes for t in (names.requests(lane), *(names.delay(lane, k) for k in TIERS))]
+
+
+@lru_cache(maxsize=65536)
+def _slot_partition(tenant: Tenant, slot: int, partitions: int) -> tuple[bytes, int]:
+    key = f"{tenant}#{slot}".encode()
+    return key, murmur2(key) % partitions
+
+
+def lane_place(tenant: Tenant, request_id: str, partitions: int) -> tuple[bytes, int]:
+    """Key and partition of a request on its lane: the same that a default Kafka partitioner gives the key."""
+    slot = zlib.crc32(request_id.encode()) % min(partitions, TENANT_SPREAD)
+    return _slot_partition(tenant, slot, partitions)
+
+
+def murmur2(key: bytes) -> int:
+    """Kafka's default partitioner hash, made positive as the Java client does (seed 0x9747b28c)."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = 0x9747B28C ^ len(key)
+    whole = len(key) & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(key[i : i + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = (h * m & mask) ^ k
+    tail = key[whole:]
+    if tail:
+        h = (h ^ int.from_bytes(tail, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return (h ^ h >> 15) & 0x7FFFFFFF
