@@ -50,6 +50,8 @@ class H(StrEnum):
     SOURCE_PARTITION = "headrace-source-partition"
     SOURCE_OFFSET = "headrace-source-offset"
     HISTORY = "headrace-attempts"
+    SOURCE_KEY = "headrace-source-key"
+    ACCEPTED_MS = "headrace-accepted-ms"
     REPLAYS = "headrace-replays"
 
 
@@ -89,6 +91,8 @@ MEANING: dict[H, str] = {
     H.SOURCE_TOPIC: "Topic the dead letter (or retry) came from.",
     H.SOURCE_PARTITION: "Partition the dead letter (or retry) came from.",
     H.SOURCE_OFFSET: "Offset the dead letter (or retry) came from.",
+    H.SOURCE_KEY: "Key of the record that the dead letter (or retry) was made of.",
+    H.ACCEPTED_MS: "On a delay topic: timestamp of the first record, from which default deadlines count.",
     H.HISTORY: "JSON list of the attempts so far: when, deployment, status, error code.",
     H.REPLAYS: "How often the dead letter was replayed.",
 }
@@ -101,3 +105,17 @@ ALIASES: dict[str, H] = {
     "kafka_replyPartition": H.REPLY_PARTITION,
 }
 """Names that other clients use. Spring's partition is a 4-byte big-endian integer; both forms are read."""
+
+RETRY_STATE: frozenset[str] = frozenset(
+    (
+        H.ATTEMPT,
+        H.HISTORY,
+        H.DUE_MS,
+        H.SOURCE_TOPIC,
+        H.SOURCE_PARTITION,
+        H.SOURCE_OFFSET,
+        H.SOURCE_KEY,
+        H.ACCEPTED_MS,
+    )
+)
+"""Headers that a retry adds to the original ones; a dead letter takes them off again."""

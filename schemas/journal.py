@@ -49,8 +49,6 @@ class Snap(msgspec.Struct, frozen=True, array_like=True, tag="snap"):
     watermark: int
     done: list[tuple[int, int]]
     in_flight: list[InFlight]
-    watermark_timestamp_ms: int
-    """Timestamp of the record at watermark - 1, -1 if unknown: another one means a re-created topic."""
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
@@ -69,6 +67,15 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
 
 
 Entry = Claim | Work | Snap | Release
+
+LOST = "lost"
+"""The `how` of an offset whose call was cut short by its own process: not done, to be run again."""
+
+
+def process_of(session: SessionId) -> ProcessId:
+    """The process that a session belongs to."""
+    return ProcessId(session.rpartition(".")[0])
+
 
 _entry = msgspec.json.Decoder(Entry)
 _beat = msgspec.json.Decoder(Beat)

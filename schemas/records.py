@@ -155,11 +155,12 @@ def decode(
     get = known.get
     try:
         record_id = get("ce_id")
-        reply_topic = get("headrace-reply-topic")
         endpoint = get("headrace-endpoint")
         stream = get("headrace-stream")
         return RequestRecord(
-            id=RequestId(_text(record_id) if record_id else f"{topic}-{partition}-{offset}"),
+            id=RequestId(
+                _text(record_id) if record_id else _own_id(known, topic, partition, offset)
+            ),
             body=value,
             tenant=Tenant(_text(get("headrace-tenant", b"default"))),
             lane=LaneName(_text(get("headrace-lane", b""))),
@@ -169,8 +170,8 @@ def decode(
             deadline_ms=_number(get("headrace-deadline-ms")),
             attempt=_number(get("headrace-attempt"), 1),
             due_ms=_number(get("headrace-due-ms")),
-            accepted_ms=epoch_ms(get("ce_time")),
-            reply=_reply(known, reply_topic) if reply_topic else None,
+            accepted_ms=_number(get("headrace-accepted-ms")),
+            reply=read_reply_to(known),
             history=_history.decode(known["headrace-attempts"])
             if "headrace-attempts" in known
             else (),
@@ -196,13 +197,6 @@ def rfc3339(at_ms: int) -> bytes:
     return b"%s.%03dZ" % (_rfc3339_second(at_ms // 1000), at_ms % 1000)
 
 
-def epoch_ms(value: bytes | None) -> int:
-    """An RFC 3339 time as epoch ms; 0 where there is none. Raises `ValueError`."""
-    if value is None:
-        return 0
-    return round(datetime.fromisoformat(value.decode()).timestamp() * 1000)
-
-
 def read_headers(headers: Headers) -> dict[str, bytes]:
     """Headers by name, aliases resolved. Raises `MalformedRecord` on a repeated name of ours."""
     known = dict(headers)
@@ -216,7 +210,20 @@ def read_headers(headers: Headers) -> dict[str, bytes]:
     return known
 
 
-def _reply(known: dict[str, bytes], topic: bytes) -> ReplyTo:
+def _own_id(known: dict[str, bytes], topic: str, partition: int, offset: int) -> str:
+    """The id of a record that has none: where it stands, or, for a retry of it, where it first stood."""
+    if "headrace-source-topic" in known:
+        topic = _text(known["headrace-source-topic"])
+        partition = _number(known.get("headrace-source-partition"))
+        offset = _number(known.get("headrace-source-offset"))
+    return f"{topic}-{partition}-{offset}"
+
+
+def read_reply_to(known: dict[str, bytes]) -> ReplyTo | None:
+    """The address of the answer, if there is one. Raises `MalformedRecord` or `ValueError`."""
+    topic = known.get("headrace-reply-topic")
+    if not topic:
+        return None
     partition = known.get("headrace-reply-partition")
     instance = known.get("headrace-reply-instance")
     return ReplyTo(

@@ -1,0 +1,26 @@
+"""Requests that their owners took back; a cancel may arrive before its request. No I/O."""
+
+import heapq
+
+from headrace.schemas.names import RequestId
+
+
+class Cancels:
+    """Ids with the deadline after which nobody can ask any more, so memory is bounded by deadlines."""
+
+    def __init__(self, limit: int = 1_000_000) -> None:
+        self._until: dict[RequestId, int] = {}
+        self._heap: list[tuple[int, RequestId]] = []
+        self._limit = limit
+
+    def __contains__(self, request_id: RequestId) -> bool:
+        return request_id in self._until
+
+    def add(self, request_id: RequestId, deadline_ms: int, now_ms: int) -> None:
+        """Remember the cancel until its deadline; the ones nearest to theirs go first where too many."""
+        if deadline_ms < now_ms or request_id in self._until:
+            return
+        self._until[request_id] = deadline_ms
+        heapq.heappush(self._heap, (deadline_ms, request_id))
+        while self._heap and (self._heap[0][0] < now_ms or len(self._heap) > self._limit):
+            self._until.pop(heapq.heappop(self._heap)[1], None)

@@ -1,0 +1,52 @@
+"""Who lives: beats on the `fleet` topic, judged by the topic's own order and timestamps.
+
+No I/O and no clock of this host in the judgement: a process is dead when the log went on for
+`DEAD_AFTER_MS` without a beat of it. A reader that is cut off from Kafka therefore declares nobody
+dead. A process fences itself with its monotonic clock: it starts no call when the last beat of its own
+that it read back was sent more than `FENCE_S` ago, which is sooner than others count it dead.
+"""
+
+from headrace.schemas.journal import Beat, ProcessId
+
+BEAT_S = 1.0
+FENCE_S = 3.0
+DEAD_AFTER_MS = 5_000
+FORGET_AFTER_MS = 600_000
+
+
+class Fleet:
+    """Beats seen so far, and this process's own standing."""
+
+    def __init__(self, own: ProcessId) -> None:
+        self.own = own
+        self.log_time_ms = 0
+        self._last_ms: dict[ProcessId, int] = {}
+        self._left: set[ProcessId] = set()
+        self._own_sent_s = float("-inf")
+
+    def beat(self, beat: Beat, timestamp_ms: int) -> None:
+        """The next record of the topic; `timestamp_ms` is its append time."""
+        self.log_time_ms = max(self.log_time_ms, timestamp_ms)
+        self._last_ms[beat.process] = self.log_time_ms
+        if beat.leaving:
+            self._left.add(beat.process)
+        if beat.process == self.own:
+            self._own_sent_s = max(self._own_sent_s, beat.sent_ms / 1000)
+            self._forget()
+
+    def alive(self, process: ProcessId) -> bool:
+        """Whether calls of `process` may still be running."""
+        last_ms = self._last_ms.get(process)
+        if last_ms is None or process in self._left:
+            return False
+        return self.log_time_ms - last_ms <= DEAD_AFTER_MS
+
+    def fenced(self, now_s: float) -> bool:
+        """Whether this process must start nothing: others may be about to count it dead."""
+        return now_s - self._own_sent_s > FENCE_S
+
+    def _forget(self) -> None:
+        old = [p for p, at in self._last_ms.items() if self.log_time_ms - at > FORGET_AFTER_MS]
+        for process in old:
+            del self._last_ms[process]
+            self._left.discard(process)

@@ -1,0 +1,134 @@
+"""From a Kafka record to a request that waits, or to the reason why it never can. No I/O."""
+
+import hashlib
+
+import msgspec
+
+from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.config.model import LaneConfig
+from headrace.schemas.errors import Code
+from headrace.schemas.names import DeploymentName, Endpoint, ModelName, RequestId
+from headrace.schemas.records import (
+    Attempt,
+    MalformedRecord,
+    ReplyTo,
+    RequestRecord,
+    decode,
+    read_headers,
+    read_reply_to,
+)
+from headrace.schemas.retries import Source, source_of
+
+
+class Routing(msgspec.Struct):
+    """What a body tells about its route; everything else in it stays unread."""
+
+    model: str = ""
+    stream: bool | None = False
+    messages: msgspec.Raw | None = None
+    input: msgspec.Raw | None = None
+
+
+_routing = msgspec.json.Decoder(Routing)
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A record that can never run: why, and whoever can be told."""
+
+    id: RequestId
+    code: Code
+    message: str
+    reply: ReplyTo | None
+    source: Source
+
+
+def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waiting | Unreadable:
+    """Read a lane or delay record that `tenure` admitted."""
+    try:
+        request = decode(
+            record.value,
+            record.headers,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+        _complete(request)
+    except MalformedRecord as error:
+        return _unreadable(record, str(error))
+    source = _source(record)
+    accepted_ms = source.timestamp_ms
+    attempt, history = request.attempt, request.history
+    lost = tenure.ambiguous.pop(record.offset, None)
+    if lost is not None:
+        history = (*history, lost_attempt(lost, record.timestamp))
+        attempt = lost + 1
+    assert request.endpoint is not None
+    return Waiting(
+        record=request,
+        headers=record.headers,
+        offset=record.offset,
+        tenure=tenure,
+        source=source,
+        lane=tenure.lane,
+        model=request.model,
+        endpoint=request.endpoint,
+        stream=bool(request.stream),
+        deadline_ms=request.deadline_ms or accepted_ms + round(lane.deadline_s * 1000),
+        attempt=attempt,
+        history=history,
+        size=len(request.body),
+    )
+
+
+def lost_attempt(number: int, at_ms: int) -> Attempt:
+    """How a call that ended with its process stands in the history."""
+    return Attempt(number, at_ms, DeploymentName(""), 0, "lost_in_crash", counted=False)
+
+
+def _source(record: SourceRecord) -> Source:
+    return source_of(
+        record.headers,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        timestamp_ms=record.timestamp,
+    )
+
+
+def _complete(request: RequestRecord) -> None:
+    """Fill in from the body what no header told. Raises `MalformedRecord`."""
+    if request.body_sha256 and hashlib.sha256(request.body).hexdigest() != request.body_sha256:
+        raise MalformedRecord("record_digest_mismatch", "the value is not what its digest header says")
+    if request.model and request.endpoint is not None and request.stream is not None:
+        return
+    try:
+        body = _routing.decode(request.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRecord("record_body_invalid", f"the value is not a request body: {error}") from error
+    request.model = request.model or ModelName(body.model)
+    if not request.model:
+        raise MalformedRecord("record_model_missing", "neither a header nor the body names a model")
+    if request.stream is None:
+        request.stream = bool(body.stream)
+    if request.endpoint is None:
+        request.endpoint = _endpoint(body)
+
+
+def _endpoint(body: Routing) -> Endpoint:
+    if body.messages is not None:
+        return Endpoint.CHAT
+    return Endpoint.EMBEDDINGS if body.input is not None else Endpoint.COMPLETIONS
+
+
+def _unreadable(record: SourceRecord, message: str) -> Unreadable:
+    reply: ReplyTo | None = None
+    request_id = f"{record.topic}-{record.partition}-{record.offset}"
+    try:
+        known = read_headers(record.headers)
+        reply = read_reply_to(known)
+        request_id = known["ce_id"].decode() if "ce_id" in known else request_id
+    except (MalformedRecord, ValueError):
+        reply = None  # not even an address can be read: the dead letter is all there is
+    return Unreadable(RequestId(request_id), Code.UNPROCESSABLE_RECORD, message, reply, _source(record))

@@ -1,0 +1,80 @@
+"""Requests that were read and wait for a seat: strict priority with a share for the lower lanes.
+
+No I/O. One FIFO per lane and model, so that a model without a free seat holds back no other. Of the
+picks made while a higher lane has work, `share` go below it, so that no lane starves (P7); the same
+rule holds again among the lanes below.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.names import LaneName, ModelName
+
+
+class LaneQueues:
+    """All waiting requests of one process, bounded by whoever reads them (`records`, `bytes`)."""
+
+    def __init__(self, lanes: list[LaneName], share: float) -> None:
+        """`lanes` in priority order, highest first."""
+        self._lanes = lanes
+        self._share = share
+        self._queues: dict[LaneName, dict[ModelName, deque[Waiting]]] = {lane: {} for lane in lanes}
+        self._debt: dict[LaneName, float] = dict.fromkeys(lanes, 0.0)
+        self.records: dict[LaneName, int] = dict.fromkeys(lanes, 0)
+        self.bytes: dict[LaneName, int] = dict.fromkeys(lanes, 0)
+
+    def push(self, waiting: Waiting, *, first: bool = False) -> None:
+        """Queue a request; `first` for one that waited its turn before (a retry)."""
+        queue = self._queues[waiting.lane].setdefault(waiting.model, deque())
+        if first:
+            queue.appendleft(waiting)
+        else:
+            queue.append(waiting)
+        self.records[waiting.lane] += 1
+        self.bytes[waiting.lane] += waiting.size
+
+    def pick(self, model: ModelName) -> Waiting | None:
+        """Take the request of `model` whose turn it is."""
+        busy = [lane for lane in self._lanes if self._queues[lane].get(model)]
+        if not busy:
+            return None
+        lane = self._turn(busy) if len(busy) > 1 else busy[0]
+        waiting = self._queues[lane][model].popleft()
+        self._took(waiting)
+        return waiting
+
+    def _turn(self, busy: list[LaneName]) -> LaneName:
+        for lane in busy[:-1]:
+            self._debt[lane] += self._share
+            if self._debt[lane] < 1:
+                return lane
+            self._debt[lane] -= 1
+        return busy[-1]
+
+    def models(self) -> Iterator[ModelName]:
+        """Models that have work waiting, each once."""
+        seen: set[ModelName] = set()
+        for queues in self._queues.values():
+            for model, queue in queues.items():
+                if queue and model not in seen:
+                    seen.add(model)
+                    yield model
+
+    def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out every request that meets `condition`, wherever it stands."""
+        taken: list[Waiting] = []
+        for queues in self._queues.values():
+            for model, queue in queues.items():
+                out = [waiting for waiting in queue if condition(waiting)]
+                if out:
+                    taken += out
+                    gone = set(map(id, out))
+                    queues[model] = deque(w for w in queue if id(w) not in gone)
+        for waiting in taken:
+            self._took(waiting)
+        return taken
+
+    def _took(self, waiting: Waiting) -> None:
+        self.records[waiting.lane] -= 1
+        self.bytes[waiting.lane] -= waiting.size

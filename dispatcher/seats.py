@@ -1,0 +1,37 @@
+"""Seats: calls in flight per deployment, bounded, and which deployment of a model is next. No I/O."""
+
+from headrace.schemas.config.model import DeploymentConfig
+from headrace.schemas.names import DeploymentName, ModelName
+
+
+class Seats:
+    """Occupied seats of this process."""
+
+    def __init__(self, deployments: list[DeploymentConfig]) -> None:
+        self._by_model: dict[ModelName, list[DeploymentConfig]] = {}
+        for deployment in deployments:
+            self._by_model.setdefault(deployment.model, []).append(deployment)
+        self.in_use: dict[DeploymentName, int] = {d.name: 0 for d in deployments}
+
+    def serves(self, model: ModelName) -> bool:
+        """Whether any deployment has this name."""
+        return model in self._by_model
+
+    def free(self, model: ModelName) -> DeploymentName | None:
+        """The least busy deployment of `model` by weight that has a free seat."""
+        best: DeploymentName | None = None
+        least = float("inf")
+        for deployment in self._by_model.get(model, ()):
+            used = self.in_use[deployment.name]
+            load = used / deployment.weight
+            if used < deployment.limits.concurrency and load < least:
+                best, least = deployment.name, load
+        return best
+
+    def take(self, deployment: DeploymentName) -> None:
+        """Occupy a seat."""
+        self.in_use[deployment] += 1
+
+    def give_back(self, deployment: DeploymentName) -> None:
+        """Free a seat."""
+        self.in_use[deployment] -= 1

@@ -1,0 +1,78 @@
+"""Records made of other records: retries on a delay topic, and dead letters.
+
+Both keep the first record's value, key and headers byte for byte (P15) and only add headers of ours,
+so a replay can take these off again. A retry of a retry replaces the added ones.
+"""
+
+import msgspec
+
+from headrace.schemas.headers import RETRY_STATE, H
+from headrace.schemas.records import Attempt, Headers, encode_history
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a record first stood, and the key it had there."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    timestamp_ms: int
+
+
+def source_of(
+    headers: Headers, *, topic: str, partition: int, offset: int, key: bytes | None, timestamp_ms: int
+) -> Source:
+    """The first record's place: named in the headers of a retry, else the record's own."""
+    known = dict(headers)
+    if H.SOURCE_TOPIC not in known:
+        return Source(topic, partition, offset, key, timestamp_ms)
+    return Source(
+        known[H.SOURCE_TOPIC].decode(),
+        int(known[H.SOURCE_PARTITION]),
+        int(known[H.SOURCE_OFFSET]),
+        known.get(H.SOURCE_KEY),
+        int(known[H.ACCEPTED_MS]),
+    )
+
+
+def first_headers(headers: Headers) -> list[tuple[str, bytes]]:
+    """The headers as the producer wrote them."""
+    return [(name, value) for name, value in headers if name not in RETRY_STATE]
+
+
+def retry_headers(
+    headers: Headers, source: Source, *, attempt: int, due_ms: int, history: tuple[Attempt, ...]
+) -> list[tuple[str, bytes]]:
+    """Headers of the delay record that will run `attempt` at `due_ms`."""
+    return [
+        *first_headers(headers),
+        (H.ATTEMPT, b"%d" % attempt),
+        (H.DUE_MS, b"%d" % due_ms),
+        (H.HISTORY, encode_history(history)),
+        *_place(source),
+        (H.ACCEPTED_MS, b"%d" % source.timestamp_ms),
+    ]
+
+
+def dead_letter_headers(
+    headers: Headers, source: Source, *, reason: str, history: tuple[Attempt, ...]
+) -> list[tuple[str, bytes]]:
+    """Headers of the dead letter."""
+    return [
+        *first_headers(headers),
+        (H.REASON, reason.encode()),
+        (H.HISTORY, encode_history(history)),
+        *_place(source),
+    ]
+
+
+def _place(source: Source) -> list[tuple[str, bytes]]:
+    place: list[tuple[str, bytes]] = [
+        (H.SOURCE_TOPIC, source.topic.encode()),
+        (H.SOURCE_PARTITION, b"%d" % source.partition),
+        (H.SOURCE_OFFSET, b"%d" % source.offset),
+    ]
+    if source.key is not None:
+        place.append((H.SOURCE_KEY, source.key))
+    return place
