@@ -1,0 +1,1 @@
+"""What every role says about itself: logs. Imports no other room."""
