@@ -25,6 +25,7 @@ HEADRACE = ("-m", "headrace.cli.main")
 LOCKS = {
     "requirements-dev.lock": ("local", "dev"),
     "requirements.lock": ("local",),
+    "requirements-base.lock": (),  # what the container image installs
     "requirements-model.lock": ("local", "dev", "model"),
 }
 BUILD_LOCK = "requirements-build.lock"  # uv and setuptools, to install the rest with
@@ -63,7 +64,7 @@ def check(arguments):
     run("-c", "from importlinter.cli import lint_imports_command as lint; lint()")
     run("-m", "mypy")
     if "--no-tests" not in arguments:
-        replace_by(("-m", "pytest"), *arguments)
+        test(arguments)
 
 
 def bench(arguments):
@@ -147,7 +148,7 @@ def install(lock_name):
     with only_one():
         make_environment()
         link_types()
-        if any(read(stamp(name)) == fingerprint(name) for name in (lock_name, *larger(lock_name))):
+        if any(read(stamp(name)) == fingerprint(name) for name in at_least(lock_name)):
             return
         say("Installing %s (once, and when it changes)" % lock_name)
         installer = find_installer()
@@ -165,10 +166,10 @@ def stamp(lock_name):
     return os.path.join(VENV, "." + lock_name + ".stamp")
 
 
-def larger(lock_name):
-    """The locks that contain all of this one."""
+def at_least(lock_name):
+    """This lock and those that contain all of it."""
     extras = set(LOCKS[lock_name])
-    return tuple(name for name, others in LOCKS.items() if extras < set(others))
+    return [name for name, others in LOCKS.items() if extras <= set(others)]
 
 
 def make_environment():
@@ -176,7 +177,6 @@ def make_environment():
     if read(os.path.join(VENV, ".root")) == ROOT and version_of(PYTHON) in SUPPORTED:
         return
     python = find_python()
-    say("Making .venv with %s" % python)
     shutil.rmtree(VENV, ignore_errors=True)
     if subprocess.call([python, "-m", "venv", VENV]):
         stop("Could not make .venv. On Debian and Ubuntu: apt install python3-venv")
@@ -298,5 +298,3 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as failed:
         sys.exit(failed.returncode)
-    except KeyboardInterrupt:
-        sys.exit(130)
