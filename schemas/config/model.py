@@ -11,6 +11,7 @@ from headrace.schemas.names import DeploymentName, LaneName, ModelName, Tenant
 
 Seconds = Annotated[float, Field(gt=0, le=31 * 86400)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Bytes = Annotated[int, Field(ge=1024, le=2**40)]
 
 
 class Section(BaseModel):
@@ -61,9 +62,9 @@ class IngressConfig(Section):
     """Below the topics' record limit (4 MiB), so that an accepted body always fits with its headers."""
     max_waiters: Count = 10_000
     """Requests that may wait for their answer in one process; beyond it 429."""
-    max_waiting_bytes: Count = 268_435_456
+    max_waiting_bytes: Bytes = 268_435_456
     """Bytes of answers and stream chunks held for slow clients in one process (256 MiB)."""
-    max_stream_backlog_bytes: Count = 1_048_576
+    max_stream_backlog_bytes: Bytes = 1_048_576
     """Bytes held for one slow stream reader before it is cut."""
     max_sync_wait_s: Seconds = 600
     """How long a request waits on its connection; the official clients' own time-out."""
@@ -80,7 +81,7 @@ class DispatcherConfig(Section):
     metrics_listen: str = "0.0.0.0:9091"  # noqa: S104 - scraped from outside the container
     read_ahead_records: Count = 2_000
     """Records read but not yet started, per lane and process."""
-    read_ahead_bytes: Count = 67_108_864
+    read_ahead_bytes: Bytes = 67_108_864
     """Their bodies together, per lane and process (64 MiB)."""
     partition_window: Annotated[int, Field(ge=16, le=16_384)] = 16_384
     """Offsets of one partition between its oldest unfinished one and its newest read one."""
@@ -92,7 +93,7 @@ class DispatcherConfig(Section):
     """Waits up to this stay in memory; longer ones go through the delay topics."""
     memory_retries: Count = 2_000
     """Requests that wait in memory for their next attempt, per process; beyond it: delay topics."""
-    max_answer_bytes: Count = 67_108_864
+    max_answer_bytes: Bytes = 67_108_864
     chunk_linger_ms: Annotated[int, Field(ge=0, le=1000)] = 30
     chunk_bytes: Annotated[int, Field(ge=1, le=524_288)] = 1024
     session_timeout_s: Seconds = 8
