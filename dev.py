@@ -3,10 +3,10 @@
 
 Standard library only, and readable by every Python 3, so that an old one can say what it
 lacks. Arguments after the target go to the program it runs: `python3 dev.py test -k replies`.
-`--offline` uses only what was fetched before.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -258,8 +258,6 @@ def fingerprint(lock_name):
 @contextlib.contextmanager
 def only_one():
     """Two runs at once must not install into one environment."""
-    import fcntl
-
     os.makedirs(os.path.join(ROOT, ".typing"), exist_ok=True)
     with open(os.path.join(ROOT, ".typing", ".lock"), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -298,3 +296,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as failed:
         sys.exit(failed.returncode)
+    except KeyboardInterrupt:
+        sys.exit(130)

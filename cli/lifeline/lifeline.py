@@ -57,7 +57,7 @@ class Lifeline:
     async def __aenter__(self) -> Self:
         """Start the reaper."""
         reaper = Path(__file__).with_name("reaper.py")
-        self._reaper = subprocess.Popen(
+        self._reaper = subprocess.Popen(  # noqa: ASYNC220 - 2 ms; the pipe must outlive the loop
             [sys.executable, "-I", "-S", str(reaper)],
             stdin=subprocess.PIPE,
             start_new_session=True,

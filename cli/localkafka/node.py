@@ -141,7 +141,7 @@ class Node:
         with contextlib.suppress(FileNotFoundError):
             try:
                 async with asyncio.timeout(FOLDER_LIMIT_S):
-                    while _is_locked(lock):
+                    while _is_locked(lock):  # noqa: ASYNC110 - a lock tells nobody when it is freed
                         await asyncio.sleep(0.1)
             except TimeoutError:
                 raise FolderInUse(f"Another Kafka is running on {self._folder}.") from None
