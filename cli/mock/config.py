@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from headrace.cli.mock.layers import Layers
 from headrace.cli.mock.script import canonical, parse_words
@@ -21,7 +21,7 @@ class MockConfig(BaseModel):
     seed: int = 1
     script: dict[str, str] = Field(default_factory=dict)
     models: dict[str, dict[str, str]] = Field(default_factory=dict)
-    api_key: str | None = None
+    api_key: SecretStr | None = None
     log: Path | None = None
     log_entries: int = Field(default=50_000, ge=1, le=10_000_000)
     requests_remembered: int = Field(default=200_000, ge=1, le=10_000_000)

@@ -130,7 +130,7 @@ class MockService:
         if key is None:
             return True
         given = request.headers.get("authorization", "").encode()
-        return hmac.compare_digest(given, f"Bearer {key}".encode())
+        return hmac.compare_digest(given, f"Bearer {key.get_secret_value()}".encode())
 
     def _finish(self, logged: LoggedCall, reply: Reply, sent: Sent, outcome: Outcome) -> None:
         line = Finished(
