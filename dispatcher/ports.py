@@ -1,11 +1,12 @@
 """The edges of the dispatcher: what the loop needs from the world, as small protocols and values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
+from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.schemas.names import DeploymentName, Endpoint, RequestId
 
 
@@ -38,8 +39,21 @@ class CallEnd(msgspec.Struct, kw_only=True):
     """None: the upstream answered wholly, whatever the status."""
     forwarded: int = 0
     """Chunks handed to `forward`: beyond 0 the call is never repeated."""
+    stream_error: bytes = b""
+    """The error object (JSON) of an error event inside a 200 stream. `body` then ends with that
+    event as it came, `status` is what it stands for; the client gets `body` with 200."""
     detail: str = ""
     """For logs and histories: no body, no header values."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is a whole answer of the upstream's own that could be passed on."""
+        return self.broken is None and self.status > 0
+
+    @property
+    def client_status(self) -> int:
+        """The HTTP status that belongs to `body`."""
+        return 200 if self.stream_error else self.status
 
 
 class Call(msgspec.Struct, kw_only=True, frozen=True):
@@ -68,6 +82,26 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+        ...
+
+
+class Sources(Protocol):
+    """Where records come from, and where finished offsets are committed."""
+
+    async def poll(self, timeout_s: float) -> list[tuple[Tenure, Sequence[SourceRecord]]]:
+        """Records that arrived, by tenure; empty after `wake` or `timeout_s`."""
+        ...
+
+    def wake(self) -> None:
+        """Make a waiting `poll` return now."""
+        ...
+
+    def held(self) -> list[tuple[Tenure, Sequence[SourceRecord]]]:
+        """Records that were held for a call elsewhere which is now known to be lost."""
+        ...
+
+    def commit(self) -> None:
+        """Commit contiguous finished prefixes, as often as configured; does not wait."""
         ...
 
 

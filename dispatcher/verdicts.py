@@ -1,6 +1,7 @@
 """What can be decided about a request. A verdict is a value; the loop acts on it.
 
-Before a call: `Dispatch Defer Expire Cancel Drop DeadLetter`. After one: `Settle Retry DeadLetter Expire`.
+Before a call: `Dispatch Defer Expire Cancel Drop DeadLetter`.
+After one: `Settle Retry DeadLetter Fail Expire Cancel`.
 """
 
 from enum import StrEnum
@@ -8,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from headrace.schemas.errors import Code
-from headrace.schemas.names import DeploymentName
+from headrace.schemas.names import DeploymentName, Outcome
 
 
 class Dispatch(msgspec.Struct, frozen=True):
@@ -24,6 +25,9 @@ class Defer(msgspec.Struct, frozen=True):
 class Settle(msgspec.Struct, frozen=True):
     """The upstream's answer, whatever its status, is the request's answer."""
 
+    outcome: Outcome = Outcome.COMPLETED
+    """FAILED for an error of the upstream that no repetition mends."""
+
 
 class Retry(msgspec.Struct, frozen=True):
     """Call again, not before `due_ms` (epoch ms, broker's clock)."""
@@ -32,6 +36,8 @@ class Retry(msgspec.Struct, frozen=True):
     reason: str
     counted: bool
     """Whether the attempt that just ended uses up the allowance; a throttled one does not."""
+    elsewhere: bool = False
+    """Prefer a deployment that this request has not been sent to."""
 
 
 class Reason(StrEnum):
@@ -49,6 +55,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     reason: Reason
     code: Code
     message: str
+    pass_on: bool = False
+    """The owner gets the upstream's last answer, status and body unchanged, not `code`."""
 
 
 class Fail(msgspec.Struct, frozen=True):
@@ -62,6 +70,8 @@ class Expire(msgspec.Struct, frozen=True):
     """Its deadline has passed, or would before an answer could come: an explicit answer, never a silent drop."""
 
     message: str = "the deadline passed before an answer came"
+    pass_on: bool = False
+    """The owner gets the upstream's last answer, status and body unchanged: it says more."""
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -74,5 +84,5 @@ class Drop(msgspec.Struct, frozen=True):
     reason: str
 
 
-Before = Dispatch | Defer | Expire | Cancel | Drop | DeadLetter
-After = Settle | Retry | DeadLetter | Fail | Expire | Cancel
+Before = Dispatch | Defer | Expire | Cancel | Drop | Fail
+After = Settle | Retry | DeadLetter | Fail | Expire

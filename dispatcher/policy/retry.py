@@ -1,0 +1,190 @@
+"""What becomes of a request after an upstream call.
+
+How it works. `signals` says what the end means; then, in this order:
+
+1. Once a chunk was forwarded nothing is repeated: the answer, its error event, or `Fail`.
+2. An answer, and an error that speaks of the request, settle it.
+3. What was never sent is sent again at once, the first time for free.
+4. Throttling waits as asked and is no attempt, but a bounded number of times.
+5. Everything else is repeated with backoff until the allowance is used up: a dead letter.
+6. A wait that leaves no time for an answer before the deadline is not begun: `Expire`.
+
+The client of a dead-lettered or expired request gets the upstream's own last answer where there is
+one (`pass_on`): a 500 stays a 500, byte for byte.
+"""
+
+from dataclasses import dataclass
+
+from headrace.dispatcher.policy import backoff, retry_after
+from headrace.dispatcher.policy.signals import Signal, classify, code_of
+from headrace.dispatcher.ports import Break, CallEnd
+from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Reason, Retry, Settle
+from headrace.schemas.errors import Code
+from headrace.schemas.names import DeploymentName, Outcome
+from headrace.schemas.records import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Bounds on repeating one request."""
+
+    attempts: int = 3
+    """Counted attempts, the first included."""
+    uncounted: int = 1_000
+    """Attempts that are not counted. At full backoff (90 s on average) these take longer than a
+    day, the batch lane's default deadline: the deadline ends a throttled request, not this."""
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that would never call."""
+        if self.attempts < 1 or self.uncounted < 0:
+            raise ValueError("a retry policy needs at least one attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What was tried for a request before the call that just ended."""
+
+    attempt: int
+    """The number of that call, from 1."""
+    history: tuple[Attempt, ...]
+    """The calls before it, the oldest ones perhaps cut off."""
+    deadline_ms: int
+
+    @property
+    def failures(self) -> int:
+        """Earlier attempts that count."""
+        return sum(attempt.counted for attempt in self.history)
+
+    @property
+    def uncounted(self) -> int:
+        """Earlier attempts that do not: also those that a cut history no longer tells of."""
+        return max(self.attempt - 1, len(self.history)) - self.failures
+
+    @property
+    def throttled(self) -> int:
+        """Earlier attempts that an upstream turned away; one lost in a crash has no status."""
+        return sum(not attempt.counted and attempt.status > 0 for attempt in self.history)
+
+    @property
+    def was_not_sent(self) -> bool:
+        """Whether the free repetition of a call that was not sent is used up."""
+        return any(attempt.code == Break.NOT_SENT for attempt in self.history)
+
+
+def after_call(
+    end: CallEnd,
+    tried: Tried,
+    now_ms: int,
+    policy: RetryPolicy,
+    roll: float,
+    *,
+    service_ms: int = 0,
+    elsewhere: bool = False,
+) -> After:
+    """The verdict on a call that ended with `end`.
+
+    `roll` in [0, 1). `service_ms`: how long a call of this model usually takes. `elsewhere`:
+    another deployment, to which this request has not been sent, could take it.
+    """
+    signal = classify(end)
+    if end.forwarded:
+        return _after_forwarding(end, signal, now_ms, tried.deadline_ms)
+    if signal is Signal.COMPLETE:
+        return Settle()
+    if signal is Signal.TOO_LARGE:
+        return Fail(Code.RESPONSE_TOO_LARGE, "the upstream's answer is too large")
+    may_move = elsewhere and tried.failures + 1 < policy.attempts
+    if signal is Signal.TERMINAL or (signal is Signal.CREDENTIAL and not may_move):
+        return Settle(Outcome.FAILED)
+    retry = _next(end, signal, tried, now_ms, roll, elsewhere=elsewhere)
+    return _bounded(retry, end, tried, policy, service_ms)
+
+
+def attempt_of(
+    end: CallEnd, verdict: After, *, number: int, at_ms: int, deployment: DeploymentName
+) -> Attempt:
+    """The line that this call adds to the request's history."""
+    counted = verdict.counted if isinstance(verdict, Retry) else not _is_throttled(classify(end))
+    return Attempt(number, at_ms, deployment, end.status, code_of(end), counted)
+
+
+def _after_forwarding(end: CallEnd, signal: Signal, now_ms: int, deadline_ms: int) -> After:
+    if end.broken is None:
+        return Settle() if signal is Signal.COMPLETE else Settle(Outcome.FAILED)
+    if signal is Signal.TOO_LARGE:
+        return Fail(Code.RESPONSE_TOO_LARGE, "the upstream's stream is too large")
+    if now_ms >= deadline_ms:
+        return Expire("the deadline passed while the answer came")
+    return Fail(Code.UPSTREAM_STREAM_BROKEN, f"the upstream's stream ended early: {_what(end)}")
+
+
+def _next(
+    end: CallEnd,
+    signal: Signal,
+    tried: Tried,
+    now_ms: int,
+    roll: float,
+    *,
+    elsewhere: bool,
+) -> Retry:
+    """The retry that this end calls for, were there no bounds."""
+    asked_ms = retry_after.read(end.headers, now_ms)
+    if signal is Signal.NOT_SENT and not tried.was_not_sent:
+        return Retry(now_ms, signal, counted=False, elsewhere=elsewhere)
+    if signal is Signal.CREDENTIAL:
+        return Retry(now_ms, signal, counted=True, elsewhere=True)
+    if _is_throttled(signal):
+        if elsewhere:
+            return Retry(now_ms, signal, counted=False, elsewhere=True)
+        # A quota that does not say when it is refilled is asked rarely from the start.
+        times = 20 if signal is Signal.QUOTA else tried.throttled + 1
+        wait_ms = backoff.throttle_ms(times, roll, asked_ms)
+        return Retry(now_ms + wait_ms, signal, counted=False)
+    wait_ms = max(backoff.transient_ms(tried.failures + 1, roll), asked_ms or 0)
+    return Retry(now_ms + wait_ms, signal, counted=True, elsewhere=elsewhere)
+
+
+def _bounded(
+    retry: Retry, end: CallEnd, tried: Tried, policy: RetryPolicy, service_ms: int
+) -> After:
+    """The retry, or what takes its place where the allowance or the time is used up."""
+    if _exhausted(retry, tried, policy):
+        return DeadLetter(
+            Reason.ATTEMPTS_EXHAUSTED,
+            _code(end),
+            f"given up after {tried.attempt} upstream calls; the last ended with {_what(end)}",
+            pass_on=end.answered,
+        )
+    if retry.due_ms + service_ms > tried.deadline_ms:
+        return Expire(
+            f"no time is left for another call; the last ended with {_what(end)}",
+            pass_on=end.answered,
+        )
+    return retry
+
+
+def _exhausted(retry: Retry, tried: Tried, policy: RetryPolicy) -> bool:
+    if retry.counted:
+        return tried.failures + 1 >= policy.attempts
+    return tried.uncounted + 1 > policy.uncounted
+
+
+def _is_throttled(signal: Signal) -> bool:
+    return signal is Signal.THROTTLE or signal is Signal.QUOTA
+
+
+def _code(end: CallEnd) -> Code:
+    match end.broken:
+        case Break.NOT_SENT:
+            return Code.UPSTREAM_UNREACHABLE
+        case Break.FIRST_BYTE_TIMEOUT | Break.STALL | Break.TOTAL_TIMEOUT:
+            return Code.UPSTREAM_TIMEOUT
+        case Break.STREAM_BROKEN:
+            return Code.UPSTREAM_STREAM_BROKEN
+    return Code.ATTEMPTS_EXHAUSTED
+
+
+def _what(end: CallEnd) -> str:
+    if end.broken is not None:
+        return end.broken.value
+    return f"status {end.status} {code_of(end)}".rstrip()
