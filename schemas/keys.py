@@ -20,7 +20,7 @@ _ABSENT = "0" * 64
 
 
 def mint(tenant: Tenant, random_bytes: bytes) -> str:
-    """A new key of `tenant` from `RANDOM_BYTES` random bytes. Raises `ValueError` on another number."""
+    """A new key of `tenant` from `RANDOM_BYTES` random bytes. Raises `ValueError`."""
     if len(random_bytes) != RANDOM_BYTES:
         raise ValueError(f"a key takes {RANDOM_BYTES} random bytes")
     stem = f"hr_{tenant}_{urlsafe_b64encode(random_bytes).rstrip(b'=').decode()}"
@@ -41,7 +41,7 @@ def digest(key: str, pepper: str) -> str:
 
 
 def matches(key: str, pepper: str, digests: Iterable[str]) -> bool:
-    """Whether `key` is one of `digests`. Same work for an unknown tenant (no digests) as for one key."""
+    """Whether `key` is one of `digests`; none of them (an unknown tenant) costs the same as one."""
     mine = digest(key, pepper)
     found = hmac.compare_digest(mine, _ABSENT)
     for known in digests:

@@ -1,12 +1,13 @@
 """What can be wrong with a configuration.
 
-    ConfigError            exit code 78 (EX_CONFIG of sysexits.h); every problem found, not the first
-    ├── ConfigUnreadable   config_unreadable: no such file, no right to read it, not UTF-8
-    ├── ConfigMalformed    config_malformed: not YAML, or YAML that is too large or too deep
-    └── ConfigInvalid      config_invalid: keys, values, names or secrets that do not hold
+ConfigError            exit code 78 (EX_CONFIG of sysexits.h); holds every problem found
+├── ConfigUnreadable   config_unreadable: no such file, no right to read it, not UTF-8
+├── ConfigMalformed    config_malformed: not YAML, or YAML that is too large or too deep
+└── ConfigInvalid      config_invalid: keys, values, names or secrets that do not hold
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -66,3 +67,12 @@ class ConfigMalformed(ConfigError):
 
 class ConfigInvalid(ConfigError):
     """The document says something that does not hold."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A suggestion to end a message with: the closest of `known`, or all if they are few."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= 12 else ""

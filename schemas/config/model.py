@@ -4,62 +4,57 @@ Frozen: a reload builds a whole new `Config` or none. Durations are seconds (`_s
 """
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
-from headrace.schemas.names import DeploymentName, LaneName, ModelName, Tenant
+from headrace.schemas.config.agreement import findings
+from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
+from headrace.schemas.config.section import (
+    BASE_URL,
+    DIGEST,
+    Address,
+    Bytes,
+    Count,
+    LaneKey,
+    Name,
+    Seconds,
+    Section,
+    TenantKey,
+    conflict,
+)
+from headrace.schemas.names import DeploymentName, LaneName, ModelName
 
-Seconds = Annotated[float, Field(gt=0, le=31 * 86400)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Bytes = Annotated[int, Field(ge=1024, le=2**40)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class KafkaSecurity(Section):
-    """How clients prove who they are to the brokers."""
-
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    ca_file: str | None = None
-
-
-class Partitions(Section):
-    """Partition counts of the topics. They bound how many dispatchers can share a lane."""
-
-    requests: Annotated[int, Field(ge=1, le=1024)] = 24
-    delay: Annotated[int, Field(ge=1, le=256)] = 4
-    replies: Annotated[int, Field(ge=1, le=1024)] = 32
-    control: Annotated[int, Field(ge=1, le=256)] = 8
-    dead_letters: Annotated[int, Field(ge=1, le=256)] = 8
-    events: Annotated[int, Field(ge=1, le=256)] = 16
-
-
-class KafkaConfig(Section):
-    """Where Kafka is, and how the topics are laid out."""
-
-    bootstrap_servers: list[str] = ["127.0.0.1:9092"]
-    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "headrace."
-    security: KafkaSecurity = KafkaSecurity()
-    partitions: Partitions = Partitions()
-    replication_factor: Annotated[int, Field(ge=1, le=9)] = 3
-    min_insync_replicas: Annotated[int, Field(ge=1, le=9)] = 2
-    request_timeout_s: Seconds = 10
+__all__ = [
+    "AuthConfig",
+    "Config",
+    "DeploymentConfig",
+    "DeploymentLimits",
+    "DispatcherConfig",
+    "IngressConfig",
+    "KafkaConfig",
+    "KafkaSecurity",
+    "LaneConfig",
+    "ModelConfig",
+    "Partitions",
+    "RetryConfig",
+    "Section",
+    "TenantConfig",
+    "Timeouts",
+    "UpstreamConfig",
+]
 
 
 class IngressConfig(Section):
     """The HTTP side."""
 
-    listen: str = "0.0.0.0:8080"  # noqa: S104 - a service in a container listens on all addresses
-    metrics_listen: str = "0.0.0.0:9090"  # noqa: S104 - scraped from outside the container
+    listen: Address = "0.0.0.0:8080"
+    """Where clients connect."""
+    metrics_listen: Address = "0.0.0.0:9090"
+    """Where metrics and health are read; port 0 takes a free one."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=4_100_000)] = 4_000_000
-    """Below the topics' record limit (4 MiB), so that an accepted body always fits with its headers."""
+    """Below the topics' record limit (4 MiB), so that an accepted body fits with its headers."""
     max_waiters: Count = 10_000
     """Requests that may wait for their answer in one process; beyond it 429."""
     max_waiting_bytes: Bytes = 268_435_456
@@ -71,6 +66,7 @@ class IngressConfig(Section):
     keepalive_s: Seconds = 10
     """When a waiting stream is answered 200 and how often it then gets a comment."""
     drain_s: Seconds = 30
+    """How long waiting requests may finish after SIGTERM."""
     kafka_grace_s: Seconds = 2
     """How long a produce may stay without its ack before the client gets a 503."""
 
@@ -78,7 +74,8 @@ class IngressConfig(Section):
 class DispatcherConfig(Section):
     """The side that calls upstreams."""
 
-    metrics_listen: str = "0.0.0.0:9091"  # noqa: S104 - scraped from outside the container
+    metrics_listen: Address = "0.0.0.0:9091"
+    """Where metrics and health are read; port 0 takes a free one."""
     read_ahead_records: Count = 2_000
     """Records read but not yet started, per lane and process."""
     read_ahead_bytes: Bytes = 67_108_864
@@ -86,7 +83,7 @@ class DispatcherConfig(Section):
     partition_window: Annotated[int, Field(ge=16, le=16_384)] = 16_384
     """Offsets of one partition between its oldest unfinished one and its newest read one."""
     lower_lane_share: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    """Share of free seats that goes to lower lanes while a higher one is busy, so that none starves."""
+    """Share of free seats for lower lanes while a higher one is busy, so that none starves."""
     drain_s: Seconds = 630
     """How long calls may finish after SIGTERM."""
     memory_retry_s: Annotated[float, Field(ge=0, le=10)] = 2
@@ -94,13 +91,27 @@ class DispatcherConfig(Section):
     memory_retries: Count = 2_000
     """Requests that wait in memory for their next attempt, per process; beyond it: delay topics."""
     max_answer_bytes: Bytes = 67_108_864
+    """Longest answer of an upstream (64 MiB)."""
     chunk_linger_ms: Annotated[int, Field(ge=0, le=1000)] = 30
+    """After its first piece, a stream's pieces are gathered this long into one record."""
     chunk_bytes: Annotated[int, Field(ge=1, le=524_288)] = 1024
+    """A gathered piece of this size goes at once."""
     session_timeout_s: Seconds = 8
+    """A dispatcher not heard of for this long loses its partitions to the others."""
     heartbeat_s: Seconds = 0.5
+    """How often it is heard of; at most a third of the session time-out."""
     commit_interval_s: Seconds = 0.5
+    """How often finished offsets are committed."""
     snap_interval_s: Seconds = 5
+    """How often the journal gets a snapshot, which bounds what a successor reads."""
     journal_linger_ms: Annotated[int, Field(ge=0, le=1000)] = 5
+    """How long journal entries are gathered into one record."""
+
+    @model_validator(mode="after")
+    def _heartbeats_fit(self) -> Self:
+        if self.heartbeat_s > self.session_timeout_s / 3:
+            raise conflict("heartbeat_s", "is above a third of session_timeout_s")
+        return self
 
 
 class LaneConfig(Section):
@@ -116,15 +127,31 @@ class LaneConfig(Section):
         """The longest deadline in whole seconds."""
         return int(self.longest_s or max(self.deadline_s, 86_400))
 
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.longest_s is not None and self.longest_s < self.deadline_s:
+            raise conflict("longest_s", "is below deadline_s")
+        return self
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("a base URL has no user, query or fragment; a key goes into api_key")
+    return url
+
 
 class UpstreamConfig(Section):
     """The API behind a deployment."""
 
     provider: Literal["openai"] = "openai"
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-    model: ModelName | None = None
+    """Which API it speaks."""
+    base_url: Annotated[str, Field(pattern=BASE_URL), AfterValidator(_without_user)]
+    """The URL before `/chat/completions`."""
+    model: Annotated[ModelName, Name] | None = None
     """Model name to send; default: the name the client used."""
     api_key: SecretStr | None = None
+    """Sent as `Authorization: Bearer`."""
 
 
 class DeploymentLimits(Section):
@@ -138,18 +165,25 @@ class Timeouts(Section):
     """Bounds on one upstream call."""
 
     connect_s: Seconds = 5
+    """Until the connection stands."""
     first_byte_s: Seconds = 60
+    """From the request to the first byte of the answer."""
     stall_s: Seconds = 30
+    """Between two pieces of a stream."""
     total_s: Seconds = 600
+    """The whole call."""
 
 
 class DeploymentConfig(Section):
     """One place to send a model's requests to; several may share one model name."""
 
-    name: DeploymentName
-    model: ModelName
+    name: Annotated[DeploymentName, Name]
+    """Unique; seen in metrics, logs and the header `headrace-upstream`."""
+    model: Annotated[ModelName, Name]
+    """The name that clients use."""
     upstream: UpstreamConfig
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Its share among the deployments of the same model."""
     limits: DeploymentLimits = DeploymentLimits()
     timeouts: Timeouts = Timeouts()
 
@@ -158,6 +192,7 @@ class RetryConfig(Section):
     """The one retry loop of the system."""
 
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Upstream calls that count, the first one included; then the request is dead-lettered."""
 
 
 class ModelConfig(Section):
@@ -169,9 +204,11 @@ class ModelConfig(Section):
 class TenantConfig(Section):
     """What a tenant may use; patterns are shell globs."""
 
-    models: list[str] = ["*"]
+    models: list[str] = Field(default_factory=lambda: ["*"])
+    """Model names or patterns it may use."""
     lanes: list[LaneName] | None = None
-    keys: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = []
+    """Lanes it may use; default all."""
+    keys: list[Annotated[str, Field(pattern=DIGEST)]] = Field(default_factory=list)
     """HMAC-SHA-256 digests of the tenant's API keys, in hex; `headrace keys create` prints one."""
 
 
@@ -179,16 +216,12 @@ class AuthConfig(Section):
     """`open`: one tenant, no key (development). `keys`: every request carries a key of a tenant."""
 
     mode: Literal["open", "keys"] = "open"
+    """Who may call."""
     pepper: SecretStr | None = None
-
-    @model_validator(mode="after")
-    def _keys_need_a_pepper(self) -> Self:
-        if self.mode == "keys" and self.pepper is None:
-            raise ValueError("auth.mode: keys needs auth.pepper")
-        return self
+    """Key of the HMAC over API keys; needed with `keys`. A new pepper makes all keys void."""
 
 
-def _lanes() -> dict[LaneName, LaneConfig]:
+def default_lanes() -> dict[LaneName, LaneConfig]:
     return {
         LaneName("interactive"): LaneConfig(deadline_s=120),
         LaneName("standard"): LaneConfig(deadline_s=600),
@@ -199,17 +232,23 @@ def _lanes() -> dict[LaneName, LaneConfig]:
 class Config(Section):
     """The whole configuration."""
 
+    development: bool = False
+    """Allows secrets in plain text and passwords without TLS. Never in production."""
     kafka: KafkaConfig = KafkaConfig()
     ingress: IngressConfig = IngressConfig()
     dispatcher: DispatcherConfig = DispatcherConfig()
-    lanes: Annotated[dict[LaneName, LaneConfig], Field(min_length=1, max_length=16)] = Field(
-        default_factory=_lanes
+    lanes: Annotated[dict[LaneKey, LaneConfig], Field(min_length=1, max_length=16)] = Field(
+        default_factory=default_lanes
     )
+    """The lanes, the most urgent first."""
     default_lane: LaneName | None = None
     """Lane of a request that names none; default `standard`, or else the first."""
     deployments: Annotated[list[DeploymentConfig], Field(min_length=1)]
-    models: dict[ModelName, ModelConfig] = {}
-    tenants: dict[Tenant, TenantConfig] = {}
+    """Where requests are sent to."""
+    models: dict[ModelName, ModelConfig] = Field(default_factory=dict)
+    """Settings of models, by the name that clients use."""
+    tenants: dict[TenantKey, TenantConfig] = Field(default_factory=dict)
+    """Who may use what, by tenant."""
     auth: AuthConfig = AuthConfig()
 
     @property
@@ -222,13 +261,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
-        names = [deployment.name for deployment in self.deployments]
-        if len(set(names)) != len(names):
-            raise ValueError("two deployments share a name")
-        if self.default_lane is not None and self.default_lane not in self.lanes:
-            raise ValueError(f"default_lane: no lane is called {self.default_lane}")
-        served = {deployment.model for deployment in self.deployments}
-        for model in self.models:
-            if model not in served:
-                raise ValueError(f"models.{model}: no deployment serves it")
+        for finding in findings(self.model_dump(), self.lanes):
+            if finding.fatal:
+                raise PydanticCustomError("disagreement", "{finding}", {"finding": str(finding)})
         return self

@@ -1,0 +1,46 @@
+"""What every section of the configuration shares: its base class and the types of its values."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from headrace.schemas.names import LaneName, Tenant
+
+ADDRESS = r"^([^\s:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+BASE_URL = r"^https?://[^\s]+$"
+DIGEST = r"^[0-9a-f]{64}$"
+LANE_KEY = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+PREFIX = r"^[A-Za-z0-9._-]{0,100}$"
+TENANT_KEY = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+Seconds = Annotated[float, Field(gt=0, le=31 * 86400)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Bytes = Annotated[int, Field(ge=1024, le=2**40)]
+Address = Annotated[str, Field(pattern=ADDRESS)]
+"""`host:port`; an IPv6 address in brackets."""
+LaneKey = Annotated[LaneName, StringConstraints(pattern=LANE_KEY)]
+"""Part of topic names. No dot: `journal.x.1s` is the journal of a delay tier."""
+TenantKey = Annotated[Tenant, StringConstraints(pattern=TENANT_KEY)]
+"""Part of API keys and of topic names."""
+Name = StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")
+"""What names of models and deployments must be, as they go into headers."""
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_says_nothing(cls, value: object) -> object:
+        """A section's name with nothing below it, as in YAML with all keys commented out."""
+        return {} if value is None else value
+
+
+def conflict(at: str, message: str) -> PydanticCustomError:
+    """Two values that do not go together; `at` names the one to point at."""
+    return PydanticCustomError("conflict", "{message}", {"message": message, "at": at})
