@@ -17,7 +17,7 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
-ROOMS = ("schemas", "ingress", "dispatcher", "cli")
+ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
 HEADRACE = ("-m", "headrace.cli.main")
 

@@ -12,10 +12,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("cli", "dispatcher", "ingress", "schemas")
+ROOMS = ("cli", "dispatcher", "ingress", "schemas", "telemetry")
 MODULE_LINES = 300
 FUNCTION_LINES = 60
-LOCKED_EXTRAS = {
+LOCKED_EXTRAS: dict[str, tuple[str, ...]] = {
+    "requirements-base.lock": (),
     "requirements.lock": ("local",),
     "requirements-dev.lock": ("local", "dev"),
     "requirements-model.lock": ("local", "dev", "model"),

@@ -1,0 +1,145 @@
+"""Reads and changes topics through Kafka's admin protocol; every wait is bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+
+from headrace.cli.topics.errors import KafkaDenied, KafkaRefused, KafkaUnreachable
+from headrace.cli.topics.plan import Action, Change, Existing
+from headrace.dispatcher.kafka.connection import client_options
+from headrace.schemas.config.model import KafkaConfig
+from headrace.schemas.topics import TopicSpec
+
+STEP_LIMIT_S = 30.0
+LEADERS_PAUSE_S = 0.05
+SET_ON_TOPIC = 1  # the source of a value that was set on the topic itself (KIP-226)
+
+
+class TopicAdmin:
+    """The few questions and orders that `plan` and `apply` need; see `connect`."""
+
+    def __init__(self, client: AIOKafkaAdminClient) -> None:
+        self._client = client
+
+    async def existing(self, names: Iterable[str]) -> dict[str, Existing]:
+        """Those of `names` that exist, with their effective settings."""
+        layouts = await self._layouts(set(names))
+        configs = await self._configs(layouts)
+        return {
+            name: Existing(
+                partitions=len(partitions),
+                replication=len(partitions[0]["replicas"]),
+                config={setting: value for setting, (value, _) in configs[name].items()},
+            )
+            for name, partitions in layouts.items()
+        }
+
+    async def apply(self, specs: Sequence[TopicSpec], changes: Sequence[Change]) -> None:
+        """Carry out the pending changes and return when every topic of `specs` has leaders."""
+        by_name = {spec.name: spec for spec in specs}
+        created = [by_name[one.topic] for one in changes if one.action is Action.CREATE]
+        if created:
+            await self._create(created)
+        grown = {one.topic: int(one.wanted) for one in changes if one.action is Action.GROW}
+        if grown:
+            wanted = {name: NewPartitions(total_count=count) for name, count in grown.items()}
+            await self._client.create_partitions(wanted)
+        settings: dict[str, dict[str, str]] = {}
+        for one in changes:
+            if one.action is Action.SET:
+                settings.setdefault(one.topic, {})[one.setting] = one.wanted
+        if settings:
+            await self._set(settings)
+        await self._leaders({spec.name: spec.partitions for spec in specs})
+
+    async def _layouts(self, names: set[str]) -> dict[str, list[dict[str, list[int]]]]:
+        # All topics are listed: asking for one that is missing could create it.
+        found = await self._client.describe_topics()
+        return {one["topic"]: one["partitions"] for one in found if one["topic"] in names}
+
+    async def _configs(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, int]]]:
+        """Topic -> setting -> (value, source)."""
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        configs: dict[str, dict[str, tuple[str, int]]] = {}
+        for response in await self._client.describe_configs(resources) if resources else ():
+            for code, message, _, name, entries in response.resources:
+                _raise_for(code, name, message)
+                configs[name] = {entry[0]: (entry[1], entry[3]) for entry in entries}
+        return configs
+
+    async def _create(self, specs: Iterable[TopicSpec]) -> None:
+        topics = [
+            NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=spec.config)
+            for spec in specs
+        ]
+        response = await self._client.create_topics(topics)
+        for name, code, message in response.topic_errors:
+            if code != TopicAlreadyExistsError.errno:  # somebody else applies at this moment
+                _raise_for(code, name, message)
+
+    async def _set(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """AlterConfigs replaces all that was set on a topic: send what is there along."""
+        current = await self._configs(settings)
+        resources = []
+        for name, wanted in settings.items():
+            kept = {
+                k: value for k, (value, source) in current[name].items() if source == SET_ON_TOPIC
+            }
+            resources.append(ConfigResource(ConfigResourceType.TOPIC, name, {**kept, **wanted}))
+        for response in await self._client.alter_configs(resources):
+            for code, message, _, name in response.resources:
+                _raise_for(code, name, message)
+
+    async def _leaders(self, partitions: Mapping[str, int]) -> None:
+        """A created topic is of use once each partition has a leader that clients can see."""
+        while True:
+            layouts = await self._layouts(set(partitions))
+            led = {
+                name: sum(one["leader"] != -1 for one in layout) for name, layout in layouts.items()
+            }
+            if all(led.get(name, 0) >= count for name, count in partitions.items()):
+                return
+            await asyncio.sleep(LEADERS_PAUSE_S)
+
+
+@asynccontextmanager
+async def connect(kafka: KafkaConfig) -> AsyncIterator[TopicAdmin]:
+    """A connected admin; leaving closes it. The whole stay may take STEP_LIMIT_S.
+
+    Errors: `KafkaUnreachable`, `KafkaDenied`, `KafkaRefused`.
+    """
+    client = AIOKafkaAdminClient(**client_options(kafka))
+    servers = ", ".join(kafka.bootstrap_servers)
+    try:
+        async with asyncio.timeout(STEP_LIMIT_S):
+            await client.start()
+            yield TopicAdmin(client)
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+        message = f"Kafka denies this to {kafka.security.username or 'an anonymous client'}"
+        raise KafkaDenied(f"{message}: {error}") from error
+    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, TimeoutError) as error:
+        message = f"No answer from Kafka at {servers}"
+        raise KafkaUnreachable(f"{message}: {error or 'time ran out'}") from error
+    except KafkaError as error:
+        raise KafkaRefused(str(error)) from error
+    finally:
+        await client.close()
+
+
+def _raise_for(code: int, topic: str, message: str | None) -> None:
+    if code:
+        kind: type[KafkaError] = for_code(code)
+        raise kind(f"{topic}: {message or 'no reason given'}")
