@@ -15,6 +15,7 @@ SCHEMA = Path(__file__).parents[2] / "helm/headrace/values.schema.json"
 REFERENCE = r"^(\$\{(env|file):[^}]+\}|os\.environ/.+)$"
 """A secret in values.yaml must be a reference to one."""
 LEFT_OUT = {
+    "Config": ("development",),
     "IngressConfig": ("listen", "metrics_listen"),
     "DispatcherConfig": ("metrics_listen",),
     "KafkaSecurity": ("username", "password", "ca_file"),
