@@ -126,13 +126,13 @@ def encode(record: RequestRecord, source: bytes) -> list[tuple[str, bytes]]:
 def _rare(record: RequestRecord) -> list[tuple[str, bytes]]:
     out: list[tuple[str, bytes]] = []
     if record.due_ms:
-        out.append((H.DUE_MS, b"%d" % record.due_ms))
+        out.append((H.DUE_MS.value, b"%d" % record.due_ms))
     if record.idempotency_key:
-        out.append((H.IDEMPOTENCY_KEY, record.idempotency_key.encode()))
+        out.append((H.IDEMPOTENCY_KEY.value, record.idempotency_key.encode()))
     if record.body_sha256:
-        out.append((H.BODY_SHA256, record.body_sha256.encode()))
+        out.append((H.BODY_SHA256.value, record.body_sha256.encode()))
     if record.replays:
-        out.append((H.REPLAYS, b"%d" % record.replays))
+        out.append((H.REPLAYS.value, b"%d" % record.replays))
     return out
 
 

@@ -69,13 +69,13 @@ def _final(reply: Reply) -> list[tuple[str, bytes]]:
         ("headrace-upstream", reply.upstream.encode()),
     ]
     if reply.part != (1, 1):
-        out.append((H.PART, b"%d/%d" % reply.part))
+        out.append((H.PART.value, b"%d/%d" % reply.part))
     if reply.code:
-        out.append((H.CODE, reply.code.encode()))
+        out.append((H.CODE.value, reply.code.encode()))
     if reply.retry_after_ms:
-        out.append((H.RETRY_AFTER_MS, b"%d" % reply.retry_after_ms))
+        out.append((H.RETRY_AFTER_MS.value, b"%d" % reply.retry_after_ms))
     if reply.upstream_headers:
-        out.append((H.UPSTREAM_HEADERS, reply.upstream_headers))
+        out.append((H.UPSTREAM_HEADERS.value, reply.upstream_headers))
     return out
 
 
@@ -127,11 +127,11 @@ class Cancel(msgspec.Struct, frozen=True):
 def encode_cancel(cancel: Cancel, source: bytes) -> list[tuple[str, bytes]]:
     """The headers of a cancel; its value is empty, its key the request id."""
     return [
-        (H.ID, cancel.id.encode()),
-        (H.TYPE, CANCEL_TYPE),
-        (H.SOURCE, source),
-        (H.SPEC, SPEC_VERSION),
-        (H.DEADLINE_MS, b"%d" % cancel.deadline_ms),
+        (H.ID.value, cancel.id.encode()),
+        (H.TYPE.value, CANCEL_TYPE),
+        (H.SOURCE.value, source),
+        (H.SPEC.value, SPEC_VERSION),
+        (H.DEADLINE_MS.value, b"%d" % cancel.deadline_ms),
     ]
 
 
