@@ -1,0 +1,102 @@
+"""HTTP answers as pure values: status, headers and body from a reply or a refusal."""
+
+import math
+import re
+
+import msgspec
+
+from headrace.ingress.refusal import Refusal
+from headrace.schemas.errors import CATALOGUE, error_body
+from headrace.schemas.names import RequestId
+from headrace.schemas.records import JSON_TYPE
+from headrace.schemas.replies import Reply
+
+HttpHeaders = list[tuple[bytes, bytes]]
+
+MAX_RETRY_AFTER_S = 120
+"""Official clients give up on more."""
+
+_read_object = msgspec.json.Decoder(dict[str, str]).decode
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_RETRYABLE: dict[str, bool] = {code.value: spec.retryable for code, spec in CATALOGUE.items()}
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+
+
+class Answer(msgspec.Struct):
+    """A whole HTTP answer."""
+
+    status: int
+    headers: HttpHeaders
+    body: bytes
+
+
+def from_reply(reply: Reply, request_id: RequestId) -> Answer:
+    """The upstream's answer as it gave it, or the dispatcher's error; with our headers added."""
+    headers: HttpHeaders = [
+        (b"content-type", reply.content_type),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-request-id", request_id.encode()),
+        (b"headrace-attempts", b"%d" % reply.attempts),
+        (b"headrace-queue-ms", b"%d" % reply.queue_ms),
+    ]
+    if reply.upstream:
+        headers.append((b"headrace-upstream", reply.upstream.encode()))
+    if reply.upstream_headers:
+        headers += upstream_headers(reply.upstream_headers)
+    if reply.code:
+        headers += _hints(reply.code, reply.retry_after_ms / 1000)
+    return Answer(reply.status, headers, reply.body)
+
+
+def upstream_headers(encoded: bytes) -> HttpHeaders:
+    """The upstream's headers that are passed on; what HTTP could not carry is left out."""
+    try:
+        found = _read_object(encoded)
+    except msgspec.MsgspecError:
+        return []
+    headers = ((name.encode().lower(), text.encode()) for name, text in found.items())
+    return [
+        (name, value)
+        for name, value in headers
+        if _NAME.fullmatch(name) and not _BAD_VALUE.search(value) and name not in _OWN
+    ]
+
+
+_OWN = frozenset(
+    (b"content-type", b"content-length", b"transfer-encoding", b"connection", b"x-request-id")
+)
+
+
+def from_refusal(refusal: Refusal, request_id: RequestId) -> Answer:
+    """An error of ours in the API's shape."""
+    body = error_body(refusal.code, refusal.message, refusal.param)
+    headers: HttpHeaders = [
+        (b"content-type", JSON_TYPE),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+    ]
+    headers += _hints(refusal.code, refusal.retry_after_s)
+    return Answer(refusal.spec.status, headers, body)
+
+
+def stream_headers(request_id: RequestId) -> HttpHeaders:
+    """Headers of a stream: nothing is known yet of who will answer it."""
+    return [
+        (b"content-type", EVENT_STREAM),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+        (b"x-request-id", request_id.encode()),
+    ]
+
+
+def _hints(code: str, retry_after_s: float) -> HttpHeaders:
+    """What tells an official client whether and when to ask again."""
+    hints: HttpHeaders = []
+    if code in _RETRYABLE:
+        hints.append((b"x-should-retry", b"true" if _RETRYABLE[code] else b"false"))
+    if retry_after_s > 0:
+        seconds = min(retry_after_s, MAX_RETRY_AFTER_S)
+        hints.append((b"retry-after", b"%d" % math.ceil(seconds)))
+        hints.append((b"retry-after-ms", b"%d" % round(seconds * 1000)))
+    return hints

@@ -1,0 +1,180 @@
+"""Composition root of the ingress role: makes the parts, runs them, and takes them down in order.
+
+Shutdown order:
+1. Readiness and every new request say `shutting_down`; the doors stay open for load balancers to see it.
+2. Requests that wait get their answers, for at most `drain_s`; the rest gets an error, and is cancelled.
+3. The HTTP server closes its connections.
+4. Cancels still on their way are handed to Kafka; the link closes its producers and its reader.
+"""
+
+import asyncio
+import os
+import random
+import socket
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+from headrace.ingress.board import BoardPolicy, ReplyBoard
+from headrace.ingress.hot import HotRoutes, Services
+from headrace.ingress.ids import RANDOM_BITS, uuid7
+from headrace.ingress.kafka.connect import client_options
+from headrace.ingress.kafka.link import Link
+from headrace.ingress.kafka.outbox import Outbox
+from headrace.ingress.kafka.reader import ReplyReader
+from headrace.ingress.metrics import Metrics
+from headrace.ingress.policy import admission_policy
+from headrace.ingress.refusal import Refusal
+from headrace.ingress.server import Server
+from headrace.ingress.web import web_app
+from headrace.schemas.clock import BrokerClock
+from headrace.schemas.config.load import load
+from headrace.schemas.config.model import Config
+from headrace.schemas.errors import Code
+from headrace.schemas.names import InstanceId, RequestId
+from headrace.schemas.topics import Topics
+from headrace.telemetry.logs import configure, get_log
+from headrace.telemetry.probe import Probe
+
+SWEEP_S = 0.1
+_SHUTTING_DOWN = Refusal(Code.SHUTTING_DOWN, "This process is shutting down.", retry_after_s=1)
+
+
+def run(config_path: Path) -> None:
+    """Run the role until SIGTERM or SIGINT. Raises `ConfigError`."""
+    config = load(config_path, os.environ)
+    configure("ingress")
+    if sys.platform == "win32":
+        asyncio.run(serve(config))
+    else:
+        import uvloop
+
+        uvloop.run(serve(config))
+
+
+async def serve(config: Config) -> None:
+    """Serve until a signal comes."""
+    async with Ingress(config) as ingress:
+        await ingress.until_stopped()
+
+
+class Ingress:
+    """One ingress process. An async context manager; leaving it drains."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._instance = InstanceId(
+            f"{socket.gethostname()[:40]}-{os.getpid()}-{random.getrandbits(32):08x}"
+        )
+        self._log = get_log(instance=self._instance)
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        limits = config.ingress
+        self._board = ReplyBoard(
+            BoardPolicy(
+                limits.max_waiters,
+                limits.max_waiting_bytes,
+                limits.max_stream_backlog_bytes,
+                limits.keepalive_s,
+            )
+        )
+        self._clock = BrokerClock(time.monotonic() * 1000 - time.time() * 1000)
+        source = f"headrace/ingress/{self._instance}".encode()
+        self._outbox = Outbox(config, source, self._board, self._clock, time.monotonic, self._log)
+        reader = ReplyReader(
+            client_options(config.kafka), Topics(config.kafka.topic_prefix).replies, self._instance, self._board,
+            time.monotonic, self._log,
+        )  # fmt: skip
+        self._link = Link(config, self._instance, self._outbox, reader, self._log)
+        self._metrics = Metrics(self._board, version("headrace"))
+        policy = admission_policy(config)
+        services = Services(
+            policy, self._board, self._link, self._outbox, self._clock, time.monotonic, self._metrics, self._log,
+            limits.max_sync_wait_s,
+        )  # fmt: skip
+        web = web_app(policy, self._trouble, self._new_id, version("headrace"))
+        self._hot = HotRoutes(services, web)
+        self._probe = Probe(limits.metrics_listen, self._metrics.registry, self._problems)
+        self._server = Server(self._hot, limits.listen, self.stop)
+
+    @property
+    def port(self) -> int:
+        """The HTTP port."""
+        return self._server.port
+
+    def stop(self) -> None:
+        """Begin to shut down; may be called from a signal, more than once."""
+        if self._stop.is_set():
+            self._server.should_exit = True
+        self._stop.set()
+
+    async def until_stopped(self) -> None:
+        """Wait for `stop`, or for a part that failed beyond repair."""
+        stopping = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait((stopping, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for task in done - {stopping}:
+            task.result()
+
+    async def __aenter__(self) -> Self:
+        await self._probe.start()
+        self._tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("link", self._link.run()),
+                ("cancels", self._outbox.run_cancels()),
+                ("sweep", self._sweep()),
+                ("http", self._server.serve()),
+            )
+        ]
+        while not self._server.started and not self._tasks[-1].done():
+            await asyncio.sleep(0.005)
+        if self._tasks[-1].done():
+            raise OSError(f"cannot listen on {self._config.ingress.listen}")
+        self._log.info(
+            "ingress_started",
+            address=f"{self._config.ingress.listen.rpartition(':')[0]}:{self.port}",
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._hot.draining = True
+        self._log.info("ingress_draining", count=len(self._board))
+        await self._drained(self._config.ingress.drain_s)
+        self._board.fail_all(_SHUTTING_DOWN)
+        *background, http = self._tasks
+        self._server.should_exit = True
+        await asyncio.wait((http,))
+        await self._outbox.flush_cancels()
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
+        await self._probe.close()
+        self._log.info("ingress_stopped")
+
+    async def _drained(self, within_s: float) -> None:
+        """Wait until nothing waits any more, a second `stop` comes, or the time is over."""
+        ends_at = time.monotonic() + within_s
+        while len(self._board) and time.monotonic() < ends_at and not self._server.should_exit:
+            await asyncio.sleep(SWEEP_S)
+
+    async def _sweep(self) -> None:
+        """The one timer of all requests."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = time.monotonic()
+            if self._outbox.sweep(now):
+                self._link.alarm()
+            self._board.sweep(now)
+
+    def _trouble(self) -> Refusal | None:
+        return _SHUTTING_DOWN if self._hot.draining else self._link.trouble
+
+    def _problems(self) -> list[str]:
+        trouble = self._trouble()
+        return [] if trouble is None else [trouble.code.value]
+
+    def _new_id(self) -> RequestId:
+        return uuid7(self._clock.now_ms(time.monotonic() * 1000), random.getrandbits(RANDOM_BITS))

@@ -1,0 +1,234 @@
+"""Enqueue: the records of this process on their way into Kafka.
+
+The sync path does not await the ack. Each record stays in `_unacked`, oldest first, until its ack
+comes; a failed or overdue ack fails the waiter with a 503. A record whose fate is then unknown may
+still have been written: its cancel is kept and sent as soon as Kafka takes it.
+"""
+
+import asyncio
+import contextlib
+from asyncio import Future, Task
+from collections.abc import Callable
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.structs import RecordMetadata
+
+from headrace.ingress.board import ReplyBoard, Waiter
+from headrace.ingress.kafka.connect import AWAY, trouble_of
+from headrace.ingress.kafka.producer import Producer
+from headrace.ingress.refusal import Refusal
+from headrace.schemas import records, replies
+from headrace.schemas.clock import BrokerClock
+from headrace.schemas.config.model import Config
+from headrace.schemas.errors import Code
+from headrace.schemas.names import LaneName, RequestId
+from headrace.schemas.records import RequestRecord
+from headrace.schemas.topics import Topics, lane_place
+from headrace.telemetry.logs import Log
+
+COMPRESS_BYTES = 512 * 1024
+MAX_UNACKED_BYTES = 64 * 1024 * 1024
+"""Bodies handed to the producers and not yet acked; beyond it new requests get 429."""
+RETRY_S = 0.5
+CLOSE_S = 2.0
+MAX_CANCELS = 20_000
+"""Cancels kept while Kafka is away; the oldest go first, their requests then run in vain."""
+
+_TOO_LARGE = Refusal(Code.RECORD_TOO_LARGE, "The request is larger than a record may be.")
+FULL = Refusal(Code.QUEUE_FULL, "Too much is on its way to Kafka.", retry_after_s=1)
+
+
+class _Sending:
+    """A record without its ack."""
+
+    __slots__ = ("_outbox", "deadline_ms", "overdue", "sent_at", "size", "task", "waiter")
+
+    def __init__(
+        self, outbox: "Outbox", waiter: Waiter, record: RequestRecord, sent_at: float
+    ) -> None:
+        self._outbox = outbox
+        self.waiter = waiter
+        self.deadline_ms = record.deadline_ms
+        self.size = len(record.body)
+        self.sent_at = sent_at
+        self.task: Task[object] | None = None
+        """The task that is inside `send`, which may wait for room in a batch."""
+        self.overdue = False
+
+    def acked(self, ack: "Future[RecordMetadata]") -> None:
+        """The done callback of the ack."""
+        self._outbox.settle(self, ack)
+
+
+class Outbox:
+    """Sends requests and cancels through the producers that `Link` gives it."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: bytes,
+        board: ReplyBoard,
+        clock: BrokerClock,
+        monotonic: Callable[[], float],
+        log: Log,
+    ) -> None:
+        names = Topics(config.kafka.topic_prefix)
+        self._control = names.control
+        self.lane_topics = {lane: names.requests(lane) for lane in config.lanes}
+        # Well below the grace: what the client is promised includes noticing and answering.
+        self._grace_s = config.ingress.kafka_grace_s * 0.8
+        self._source = source
+        self._board = board
+        self._clock = clock
+        self._monotonic = monotonic
+        self._log = log
+        self._places: dict[LaneName, tuple[str, int]] = {}
+        self._small: Producer | None = None
+        self._large: Callable[[], Producer | None] = lambda: None
+        self._unacked: dict[RequestId, _Sending] = {}
+        self._unacked_bytes = 0
+        self._cancels: dict[RequestId, int] = {}
+        self._cancel_wanted = asyncio.Event()
+        self._last_ack_at = 0.0
+        self.refused: Refusal | None = None
+        """Why Kafka refused a record for good, for `Link` to look into."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be handed to the producers for now."""
+        return self._unacked_bytes >= MAX_UNACKED_BYTES
+
+    def connect(self, small: Producer, large: Callable[[], Producer | None]) -> None:
+        """Send through `small`, and long bodies through what `large` returns, if anything."""
+        self._places = {
+            lane: (topic, small.partitions_of(topic)) for lane, topic in self.lane_topics.items()
+        }
+        self._small = small
+        self._large = large
+        self.refused = None
+
+    def disconnect(self) -> None:
+        """Send nothing more until the next `connect`."""
+        self._small = None
+
+    async def enqueue(self, record: RequestRecord, waiter: Waiter) -> Refusal | None:
+        """Hand the record over; its waiter learns of a missing ack. A refusal: nothing was written."""
+        small = self._small
+        if small is None:
+            return AWAY
+        if self.full:
+            return FULL
+        producer = small if len(record.body) <= COMPRESS_BYTES else self._large() or small
+        topic, partitions = self._places[record.lane]
+        key, partition = lane_place(record.tenant, record.id, partitions)
+        sending = _Sending(self, waiter, record, self._monotonic())
+        sending.task = asyncio.current_task()
+        self._unacked[record.id] = sending
+        self._unacked_bytes += sending.size
+        try:
+            ack = await producer.send(
+                topic,
+                record.body,
+                key=key,
+                partition=partition,
+                headers=records.encode(record, self._source),
+            )
+        except (MessageSizeTooLargeError, RecordListTooLargeError):
+            self._forget(sending)
+            return _TOO_LARGE
+        except KafkaError as error:
+            self._forget(sending)
+            return self._refuse(error)
+        except asyncio.CancelledError:
+            self._forget(sending)
+            if sending.overdue and sending.task is not None and sending.task.uncancel() == 0:
+                return AWAY
+            raise
+        sending.task = None
+        ack.add_done_callback(sending.acked)
+        return None
+
+    def settle(self, sending: _Sending, ack: "Future[RecordMetadata]") -> None:
+        """An ack came, or will never come."""
+        self._forget(sending)
+        error = ack.exception()
+        now = self._monotonic()
+        if error is None:
+            self._last_ack_at = now
+            timestamp = ack.result().timestamp
+            if timestamp is not None and timestamp > 0:
+                self._clock.observe(timestamp, now * 1000)
+        elif not sending.waiter.settled:
+            self._board.fail(sending.waiter, self._refuse(error))
+
+    def sweep(self, now: float) -> bool:
+        """Fail the waiters whose ack is overdue. True if Kafka acks nothing at all any more."""
+        stuck = False
+        for sending in self._unacked.values():
+            if now - sending.sent_at < self._grace_s:
+                break
+            stuck = stuck or self._last_ack_at < sending.sent_at
+            if sending.overdue:
+                continue
+            sending.overdue = True
+            if sending.task is not None:
+                sending.task.cancel()
+            else:
+                self._board.fail(sending.waiter, AWAY)
+        return stuck
+
+    def cancel(self, request_id: RequestId, deadline_ms: int) -> None:
+        """Have every dispatcher drop this request; kept until Kafka has taken it."""
+        while len(self._cancels) >= MAX_CANCELS:
+            del self._cancels[next(iter(self._cancels))]
+            self._log.warning("cancel_dropped", count=1)
+        self._cancels[request_id] = deadline_ms
+        self._cancel_wanted.set()
+
+    async def run_cancels(self) -> None:
+        """Send cancels as they come; those that fail are tried again, the pause between is `RETRY_S`."""
+        while True:
+            await self._cancel_wanted.wait()
+            self._cancel_wanted.clear()
+            await self._send_cancels()
+            if self._cancels:
+                await asyncio.sleep(RETRY_S)
+                self._cancel_wanted.set()
+
+    async def flush_cancels(self) -> None:
+        """Send what is kept, once and not for long: the process ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._send_cancels()
+
+    async def _send_cancels(self) -> None:
+        acks: list[tuple[RequestId, Future[RecordMetadata]]] = []
+        try:
+            for request_id, deadline_ms in list(self._cancels.items()):
+                if self._small is None:
+                    break
+                headers = replies.encode_cancel(
+                    replies.Cancel(request_id, deadline_ms), self._source
+                )
+                ack = await self._small.send(
+                    self._control, b"", key=request_id.encode(), headers=headers
+                )
+                acks.append((request_id, ack))
+        except KafkaError as error:
+            self._refuse(error)
+        for request_id, ack in acks:
+            try:
+                await ack
+                self._cancels.pop(request_id, None)
+            except KafkaError as error:
+                self._refuse(error)
+
+    def _forget(self, sending: _Sending) -> None:
+        if self._unacked.pop(sending.waiter.id, None) is not None:
+            self._unacked_bytes -= sending.size
+
+    def _refuse(self, error: BaseException) -> Refusal:
+        refusal = trouble_of(error)
+        if refusal is not AWAY:
+            self.refused = refusal
+        return refusal

@@ -1,0 +1,84 @@
+"""A producer that can be abandoned.
+
+aiokafka's idempotent producer never gives a batch up: after an outage it would write requests whose
+clients were told 503 long ago. Its own `stop` waits for them. `abandon` forgets them instead.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import RecordMetadata
+
+from headrace.schemas.topics import RECORD_BYTES
+
+BATCH_BYTES = 1_000_000
+"""Larger than the usual backlog of a partition: `send` waits only when one is full."""
+
+
+class Producer(AIOKafkaProducer):
+    """An idempotent producer with `acks=all` and no linger."""
+
+    def __init__(
+        self, options: dict[str, Any], *, name: str, compression: str | None = None
+    ) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            **options,
+            client_id=name,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=RECORD_BYTES,
+            compression_type=compression,
+        )
+
+    if TYPE_CHECKING:  # the library publishes no type hints
+
+        async def start(self) -> None: ...
+
+        async def send(  # type: ignore[override]  # without what this room never says
+            self,
+            topic: str,
+            value: bytes,
+            *,
+            key: bytes,
+            partition: int | None = None,
+            headers: list[tuple[str, bytes]],
+        ) -> asyncio.Future[RecordMetadata]: ...
+
+    @property
+    def dead(self) -> bool:
+        """Whether the sending task has ended: the producer must be replaced."""
+        task = self._sender.sender_task
+        return task is not None and task.done()
+
+    def partitions_of(self, topic: str) -> int:
+        """How many partitions the last metadata gave `topic`; 0 for a topic that is not there."""
+        return len(self.client.cluster.partitions_for_topic(topic) or ())
+
+    def denied(self, topic: str) -> bool:
+        """Whether the last metadata refused to describe `topic`."""
+        return topic in self.client.cluster.unauthorized_topics
+
+    async def refresh(self, topics: list[str], timeout_s: float) -> bool:
+        """Read the metadata of `topics` anew; False if no broker answered in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.client.set_topics(topics)
+                return bool(await self.client.force_metadata_update())
+        except TimeoutError:
+            return False
+
+    async def abandon(self) -> None:
+        """Close at once: what has no ack yet fails with `KafkaConnectionError`, written or not."""
+        self._closed = True
+        self._message_accumulator.fail_all(KafkaConnectionError("abandoned"))
+        task = self._sender.sender_task
+        # Its first cancel makes the sender wait for its produce calls; each further one is passed
+        # on to the call it waits for.
+        while task is not None and not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        await self.client.close()
