@@ -17,9 +17,7 @@ import orjson
 import structlog
 
 FIELDS = frozenset(
-    "ts level event role instance logger request_id tenant trace_id attempt upstream model lane topic "
-    "partition offset dur_ms code status outcome reason state count address path error exception "
-    "version signal session client process group held_ms due_ms bytes deployment dropped_fields".split()
+    ["ts", "level", "event", "role", "instance", "logger", "request_id", "tenant", "trace_id", "attempt", "upstream", "model", "lane", "topic", "partition", "offset", "dur_ms", "code", "status", "outcome", "reason", "state", "count", "address", "path", "error", "exception", "version", "signal", "session", "client", "process", "group", "held_ms", "due_ms", "bytes", "deployment", "dropped_fields"]
 )
 """Every field a line may have."""
 
