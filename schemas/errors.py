@@ -10,7 +10,6 @@ from enum import StrEnum
 import msgspec
 
 
-
 class Code(StrEnum):
     """Stable codes."""
 

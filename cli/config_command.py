@@ -1,0 +1,51 @@
+"""`headrace config check | show | schema`: look at a configuration before a process has to."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from headrace.schemas.config.errors import ConfigError
+from headrace.schemas.config.load import Reading, examine
+from headrace.schemas.reference.config_schema import config_schema
+
+app = typer.Typer(help="Look at a configuration.", no_args_is_help=True)
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HEADRACE_CONFIG", help="The YAML configuration.")
+]
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Report every problem with its line. Exit code 78: the configuration cannot be used."""
+    reading = read_or_exit(config)
+    for warning in reading.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    count = len(reading.warnings)
+    typer.echo(f"{config}: holds" + (f", {count} warnings" if count else ""))
+
+
+@app.command()
+def show(config: ConfigFile) -> None:
+    """Print the configuration as it is in force: defaults, overrides, and no secret."""
+    in_force = read_or_exit(config).config.model_dump(mode="json")
+    typer.echo(yaml.safe_dump(in_force, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema, for editors: `# yaml-language-server: $schema=<file>`."""
+    typer.echo(json.dumps(config_schema(), indent=2))
+
+
+def read_or_exit(config: Path) -> Reading:
+    """The configuration; or its problems on standard error and the exit code for them."""
+    try:
+        return examine(config, os.environ)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None

@@ -1,0 +1,1 @@
+"""Documents made from the contract's code: references, JSON Schemas, the AsyncAPI document."""
