@@ -21,15 +21,12 @@ class Fleet:
         self.own = own
         self.log_time_ms = 0
         self._last_ms: dict[ProcessId, int] = {}
-        self._left: set[ProcessId] = set()
         self._own_sent_s = float("-inf")
 
     def beat(self, beat: Beat, timestamp_ms: int) -> None:
         """The next record of the topic; `timestamp_ms` is its append time."""
         self.log_time_ms = max(self.log_time_ms, timestamp_ms)
         self._last_ms[beat.process] = self.log_time_ms
-        if beat.leaving:
-            self._left.add(beat.process)
         if beat.process == self.own:
             self._own_sent_s = max(self._own_sent_s, beat.sent_ms / 1000)
             self._forget()
@@ -37,9 +34,7 @@ class Fleet:
     def alive(self, process: ProcessId) -> bool:
         """Whether calls of `process` may still be running."""
         last_ms = self._last_ms.get(process)
-        if last_ms is None or process in self._left:
-            return False
-        return self.log_time_ms - last_ms <= DEAD_AFTER_MS
+        return last_ms is not None and self.log_time_ms - last_ms <= DEAD_AFTER_MS
 
     def fenced(self, now_s: float) -> bool:
         """Whether this process must start nothing: others may be about to count it dead."""
@@ -49,4 +44,3 @@ class Fleet:
         old = [p for p, at in self._last_ms.items() if self.log_time_ms - at > FORGET_AFTER_MS]
         for process in old:
             del self._last_ms[process]
-            self._left.discard(process)

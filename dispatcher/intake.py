@@ -53,7 +53,7 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
             partition=record.partition,
             offset=record.offset,
         )
-        _complete(request)
+        endpoint = _complete(request)
     except MalformedRecord as error:
         return _unreadable(record, str(error))
     source = _source(record)
@@ -63,7 +63,6 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
     if lost is not None:
         history = (*history, lost_attempt(lost, record.timestamp))
         attempt = lost + 1
-    assert request.endpoint is not None
     return Waiting(
         record=request,
         headers=record.headers,
@@ -72,11 +71,12 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
         source=source,
         lane=tenure.lane,
         model=request.model,
-        endpoint=request.endpoint,
+        endpoint=endpoint,
         stream=bool(request.stream),
         deadline_ms=request.deadline_ms or accepted_ms + round(lane.deadline_s * 1000),
         attempt=attempt,
         history=history,
+        due_ms=request.due_ms,
         size=len(request.body),
     )
 
@@ -97,23 +97,26 @@ def _source(record: SourceRecord) -> Source:
     )
 
 
-def _complete(request: RequestRecord) -> None:
-    """Fill in from the body what no header told. Raises `MalformedRecord`."""
+def _complete(request: RequestRecord) -> Endpoint:
+    """Fill in from the body what no header told; returns the endpoint. Raises `MalformedRecord`."""
     if request.body_sha256 and hashlib.sha256(request.body).hexdigest() != request.body_sha256:
-        raise MalformedRecord("record_digest_mismatch", "the value is not what its digest header says")
+        raise MalformedRecord(
+            "record_digest_mismatch", "the value is not what its digest header says"
+        )
     if request.model and request.endpoint is not None and request.stream is not None:
-        return
+        return request.endpoint
     try:
         body = _routing.decode(request.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRecord("record_body_invalid", f"the value is not a request body: {error}") from error
+        raise MalformedRecord(
+            "record_body_invalid", f"the value is not a request body: {error}"
+        ) from error
     request.model = request.model or ModelName(body.model)
     if not request.model:
         raise MalformedRecord("record_model_missing", "neither a header nor the body names a model")
     if request.stream is None:
         request.stream = bool(body.stream)
-    if request.endpoint is None:
-        request.endpoint = _endpoint(body)
+    return request.endpoint or _endpoint(body)
 
 
 def _endpoint(body: Routing) -> Endpoint:
@@ -131,4 +134,6 @@ def _unreadable(record: SourceRecord, message: str) -> Unreadable:
         request_id = known["ce_id"].decode() if "ce_id" in known else request_id
     except (MalformedRecord, ValueError):
         reply = None  # not even an address can be read: the dead letter is all there is
-    return Unreadable(RequestId(request_id), Code.UNPROCESSABLE_RECORD, message, reply, _source(record))
+    return Unreadable(
+        RequestId(request_id), Code.UNPROCESSABLE_RECORD, message, reply, _source(record)
+    )

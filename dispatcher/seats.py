@@ -17,11 +17,19 @@ class Seats:
         """Whether any deployment has this name."""
         return model in self._by_model
 
-    def free(self, model: ModelName) -> DeploymentName | None:
-        """The least busy deployment of `model` by weight that has a free seat."""
+    def elsewhere(self, model: ModelName, tried: frozenset[DeploymentName]) -> bool:
+        """Whether `model` has a deployment that is not among `tried`."""
+        return any(deployment.name not in tried for deployment in self._by_model[model])
+
+    def free(
+        self, model: ModelName, avoid: frozenset[DeploymentName] = frozenset()
+    ) -> DeploymentName | None:
+        """The least busy deployment of `model` by weight that has a free seat and is not in `avoid`."""
         best: DeploymentName | None = None
         least = float("inf")
         for deployment in self._by_model.get(model, ()):
+            if deployment.name in avoid:
+                continue
             used = self.in_use[deployment.name]
             load = used / deployment.weight
             if used < deployment.limits.concurrency and load < least:

@@ -77,7 +77,10 @@ class Tenure:
         self.ambiguous: dict[int, int] = {o: a for o, a in (lost or {}).items() if o >= position}
         """Offset -> attempt that was cut short: the next run is the next attempt."""
         self._held: dict[int, SourceRecord] = {}
-        self.released = False
+        self.snap_offset = -1
+        """Journal offset of the last SNAP that Kafka acknowledged, -1 for none."""
+        self.touched = False
+        """Whether anything ended since the last SNAP was asked for."""
 
     def admit(self, record: SourceRecord) -> bool:
         """Take a record that was read; True if it is to be run now, False if done, held or seen."""
@@ -96,6 +99,7 @@ class Tenure:
         """`offset` has its outcome, acknowledged by Kafka."""
         self.running.pop(offset, None)
         self.tracker.finish(offset)
+        self.touched = True
 
     def follow(self, entry: Entry) -> list[SourceRecord]:
         """An entry of another session; returns held records that must now run here."""
@@ -140,7 +144,9 @@ class Tenure:
 
     def snap(self) -> Snap:
         """Everything a successor must know."""
-        running = [InFlight(offset, attempt, self.session) for offset, attempt in self.running.items()]
+        running = [
+            InFlight(offset, attempt, self.session) for offset, attempt in self.running.items()
+        ]
         return Snap(
             self.session,
             self.tracker.watermark,

@@ -67,7 +67,7 @@ class Fail(msgspec.Struct, frozen=True):
 
 
 class Expire(msgspec.Struct, frozen=True):
-    """Its deadline has passed, or would before an answer could come: an explicit answer, never a silent drop."""
+    """Its deadline has passed, or would before an answer could come. An explicit answer."""
 
     message: str = "the deadline passed before an answer came"
     pass_on: bool = False

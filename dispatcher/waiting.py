@@ -3,7 +3,7 @@
 import msgspec
 
 from headrace.dispatcher.tenure import Tenure
-from headrace.schemas.names import Endpoint, LaneName, ModelName, RequestId
+from headrace.schemas.names import DeploymentName, Endpoint, LaneName, ModelName, RequestId
 from headrace.schemas.records import Attempt, Headers, RequestRecord
 from headrace.schemas.retries import Source
 
@@ -27,6 +27,8 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     history: tuple[Attempt, ...]
     started: bool = False
     """Whether the journal knows a call of it: then this process finishes it, owner or not."""
+    due_ms: int = 0
+    """Not before this time, where it waits for one."""
     first_call_ms: int = 0
     size: int = 0
 
@@ -39,3 +41,8 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     def ours(self) -> bool:
         """Whether this process may still run it: it owns the partition, or began before it lost it."""
         return self.started or self.tenure.owned
+
+    @property
+    def tried(self) -> frozenset[DeploymentName]:
+        """Deployments it was sent to before."""
+        return frozenset(attempt.deployment for attempt in self.history)

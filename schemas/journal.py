@@ -62,8 +62,6 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
 
     process: ProcessId
     sent_ms: int
-    leaving: bool = False
-    """True on the last beat of a planned stop: nothing of this process is in flight any more."""
 
 
 Entry = Claim | Work | Snap | Release
@@ -89,7 +87,8 @@ def encode(entry: Entry | Beat) -> bytes:
 
 def decode(value: bytes) -> Entry:
     """Read a journal record. Raises `msgspec.MsgspecError`."""
-    return _entry.decode(value)
+    entry: Entry = _entry.decode(value)
+    return entry
 
 
 def decode_beat(value: bytes) -> Beat:

@@ -1,0 +1,356 @@
+"""The dispatcher's composition root: builds the parts, starts them, and stops them in order.
+
+Start: probe, producers, topics there, journals and fleet followed, then the groups are joined; nothing
+is read before this process sees its own beats.
+Stop (SIGTERM): start nothing more; SNAP, commit and leave the groups, so that successors take over at
+once and wait for what runs here; finish the calls while beating; release; close the producers.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from uuid import uuid4
+
+import uvloop
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord, RecordMetadata
+from prometheus_client import CollectorRegistry
+
+from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.fleet import BEAT_S, Fleet
+from headrace.dispatcher.kafka.connection import client_options
+from headrace.dispatcher.kafka.follower import Follower
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.kafka.source import Source
+from headrace.dispatcher.kafka.sources import AllSources
+from headrace.dispatcher.kafka.takeover import Takeover
+from headrace.dispatcher.loop import Dispatcher
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.policy.retry import RetryPolicy
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.upstreams import build_upstreams
+from headrace.schemas.clock import BrokerClock
+from headrace.schemas.config.load import load
+from headrace.schemas.config.model import Config
+from headrace.schemas.errors import Code
+from headrace.schemas.journal import Beat, ProcessId, decode_beat, encode
+from headrace.schemas.names import LaneName
+from headrace.schemas.records import MalformedRecord
+from headrace.schemas.replies import decode_cancel
+from headrace.schemas.topics import TIERS, Topics, topic_specs
+from headrace.telemetry.logs import Log, configure, get_log
+from headrace.telemetry.probe import Probe
+
+FLEET_BACK = 2_000
+"""Beats read back at the start: more than every process of a large fleet sends in the time that counts."""
+PAUSE_S = 1.0
+FETCH_BYTES = 256 * 1024
+DELAY_FETCH_BYTES = 64 * 1024
+
+
+class BrokerTime:
+    """The `Clock` of this process: broker time learned from acks, elapsed time from the host."""
+
+    def __init__(self) -> None:
+        self._broker = BrokerClock(time.monotonic() * 1000 - time.time() * 1000)
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds by the broker's clock."""
+        return self._broker.now_ms(time.monotonic() * 1000)
+
+    def monotonic(self) -> float:
+        """Seconds, never going back."""
+        return time.monotonic()
+
+    def acked(self, metadata: RecordMetadata) -> None:
+        """Learn from an ack."""
+        if metadata.timestamp is not None:
+            self._broker.observe(metadata.timestamp, time.monotonic() * 1000)
+
+
+class App:
+    """All parts of one dispatcher process."""
+
+    def __init__(self, config: Config, log: Log) -> None:
+        self._config = config
+        self._log = log
+        self._process = ProcessId(f"d-{uuid4().hex[:12]}")
+        self._topics = Topics(config.kafka.topic_prefix)
+        self._clock = BrokerTime()
+        self._problem: str | None = Code.NOT_READY.value
+        registry = CollectorRegistry()
+        self._metrics = Metrics(registry)
+        self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
+        self._fleet = Fleet(self._process)
+        self._control, self._finals, self._chunks, self._bulk = self._outboxes()
+        self._journals = JournalWriter(self._control, config.dispatcher.journal_linger_ms / 1000)
+        self._replies = Replies(
+            source=self._process.encode(),
+            finals=self._finals,
+            chunks=self._chunks,
+            bulk=self._bulk,
+            log=log,
+        )
+        self._seats = Seats(config.deployments)
+        self._upstreams = build_upstreams(config)
+        self._settlement = Settlement(
+            topics=self._topics,
+            outbox=self._finals,
+            replies=self._replies,
+            journals=self._journals,
+            metrics=self._metrics,
+            log=log,
+        )
+        self._sources = AllSources(
+            journals=self._journals,
+            fleet=self._fleet,
+            clock=self._clock,
+            commit_s=config.dispatcher.commit_interval_s,
+            snap_s=config.dispatcher.snap_interval_s,
+        )
+        self._dispatcher = Dispatcher(
+            config,
+            sources=self._sources,
+            attempts=self._attempts(),
+            settlement=self._settlement,
+            seats=self._seats,
+            fleet=self._fleet,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        self._follower = Follower(config.kafka, f"{self._process}-follower", log)
+        self._admin = AIOKafkaAdminClient(
+            **client_options(config.kafka), client_id=f"{self._process}-admin"
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises what made this process fail."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        await self._probe.start()
+        try:
+            starting = asyncio.create_task(self._start())
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait((starting,))
+                return
+            joined = starting.result()
+            await self._dispatcher.run()
+            await self._hand_over(joined)
+            stopping.cancel()
+        finally:
+            await self._close()
+        failure = self._dispatcher.failure
+        if failure is not None:
+            self._log.error("dispatcher_failed", exception=repr(failure))
+            raise failure
+
+    async def _start(self) -> list[Source]:
+        await self._until_reachable()
+        self._background(
+            self._follower.run(), self._journals.run(), self._replies.run(), self._beat()
+        )
+        await self._follow_fleet()
+        joined = self._joined()
+        for source in joined:
+            self._sources.add(source)
+        await asyncio.gather(*(source.start() for source in joined))
+        self._background(*(source.run() for source in joined))
+        self._problem = None
+        self._log.info("dispatcher_ready", process=self._process)
+        return joined
+
+    async def _hand_over(self, joined: list[Source]) -> None:
+        """Leave the groups first, so that successors start while the last calls end here."""
+        self._problem = Code.SHUTTING_DOWN.value
+        failed = self._dispatcher.failure is not None
+        await asyncio.gather(*(source.close() for source in joined))
+        await self._dispatcher.finish(0.0 if failed else self._config.dispatcher.drain_s)
+        await self._journals.flush()
+        await asyncio.gather(*(source.release() for source in joined))
+        self._log.info("dispatcher_stopped", process=self._process)
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for outbox in (self._finals, self._chunks, self._bulk, self._control):
+            await outbox.close()
+        for upstream in self._upstreams.values():
+            await upstream.close()
+        await self._follower.close()
+        await self._admin.close()
+        await self._probe.close()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._dispatcher.stop()
+
+    async def _until_reachable(self) -> None:
+        """Connect everything; a Kafka that is away, or a topic that is missing, is waited for."""
+        parts = (self._control, self._finals, self._chunks, self._bulk, self._follower, self._admin)
+        for part in parts:
+            await self._retrying(part.start)
+        wanted = {spec.name for spec in topic_specs(self._config)}
+        while missing := wanted - set(await self._admin.list_topics()):
+            self._problem = Code.KAFKA_TOPIC_MISSING.value
+            self._log.warning(
+                "topics_missing", count=len(missing), topic=min(missing), code=self._problem
+            )
+            await asyncio.sleep(PAUSE_S)
+
+    async def _retrying(self, start: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await start()
+            except KafkaError as error:
+                self._problem = Code.KAFKA_UNAVAILABLE.value
+                self._log.warning("kafka_unreachable", code=type(error).__name__)
+                await asyncio.sleep(PAUSE_S)
+
+    async def _follow_fleet(self) -> None:
+        """Know who lives and what was cancelled before the first request is read."""
+        fleet = await self._bounds(self._topics.fleet)
+        control = await self._bounds(self._topics.control)
+        await self._follower.follow(
+            {
+                tp: (max(first, end - FLEET_BACK), end, self._take_beat)
+                for tp, (first, end) in fleet.items()
+            }
+            | {tp: (first, end, self._take_cancel) for tp, (first, end) in control.items()}
+        )
+
+    async def _bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
+        (described,) = await self._admin.describe_topics([topic])
+        return await self._follower.bounds(
+            [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
+        )
+
+    def _take_beat(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        self._fleet.beat(decode_beat(record.value or b""), record.timestamp)
+
+    def _take_cancel(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        try:
+            cancel = decode_cancel(record.headers)
+        except MalformedRecord as error:
+            self._log.warning(
+                "cancel_unreadable",
+                partition=record.partition,
+                offset=record.offset,
+                code=error.code,
+            )
+            return
+        self._dispatcher.cancel(cancel)
+
+    async def _beat(self) -> None:
+        while True:
+            beat = Beat(self._process, int(self._clock.monotonic() * 1000))
+            await self._control.send(self._topics.fleet, encode(beat), partition=0)
+            await asyncio.sleep(BEAT_S)
+
+    def _joined(self) -> list[Source]:
+        """One group per lane, one for all delay topics."""
+        takeover = Takeover(
+            process=self._process,
+            topics=self._topics,
+            journals=self._journals,
+            follower=self._follower,
+            admin=self._admin,
+            freed=self._sources.freed,
+            log=self._log,
+        )
+        groups: dict[str, tuple[dict[str, tuple[LaneName, int]], int]] = {
+            self._topics.dispatch_group(lane): (
+                {self._topics.requests(lane): (lane, 0)},
+                FETCH_BYTES,
+            )
+            for lane in self._config.lanes
+        }
+        delays = {
+            self._topics.delay(lane, tier): (lane, delay_ms)
+            for lane in self._config.lanes
+            for tier, delay_ms in TIERS.items()
+        }
+        groups[self._topics.delay_group] = (delays, DELAY_FETCH_BYTES)
+        return [
+            Source(
+                self._config,
+                name=f"{self._process}-{number}",
+                group=group,
+                topics=topics,
+                fetch_bytes=fetch_bytes,
+                takeover=takeover,
+                journals=self._journals,
+                sink=self._sources.arrived,
+                room=self._dispatcher.room,
+                revoked=self._dispatcher.revoked,
+                log=self._log,
+            )
+            for number, (group, (topics, fetch_bytes)) in enumerate(groups.items())
+        ]
+
+    def _attempts(self) -> Attempts:
+        policies = {
+            model: RetryPolicy(attempts=settings.retry.attempts)
+            for model, settings in self._config.models.items()
+        }
+        return Attempts(
+            upstreams=self._upstreams,
+            policies=policies,
+            replies=self._replies,
+            settlement=self._settlement,
+            journals=self._journals,
+            metrics=self._metrics,
+            clock=self._clock,
+            seats=self._seats,
+        )
+
+    def _outboxes(self) -> tuple[Outbox, Outbox, Outbox, Outbox]:
+        kafka, log, name = self._config.kafka, self._log, self._process
+        return (
+            Outbox(kafka, f"{name}-control", log, acked=self._clock.acked),
+            Outbox(kafka, f"{name}-outcomes", log),
+            Outbox(kafka, f"{name}-chunks", log),
+            Outbox(kafka, f"{name}-bulk", log, compression="zstd"),
+        )
+
+    def _problems(self) -> list[str]:
+        if self._problem is not None:
+            return [self._problem]
+        if self._fleet.fenced(self._clock.monotonic()):
+            return [Code.KAFKA_UNAVAILABLE.value]
+        return []
+
+    def _background(self, *works: Coroutine[None, None, None]) -> None:
+        for work in works:
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._background_ended)
+            self._tasks.append(task)
+
+    def _background_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._dispatcher.fail(error)
+
+
+def run(config_path: Path) -> None:
+    """Run one dispatcher process with the configuration at `config_path`, until SIGTERM."""
+    configure("dispatcher")
+    config = load(config_path, os.environ)
+    uvloop.run(_serve(config))
+
+
+async def _serve(config: Config) -> None:
+    await App(config, get_log()).run()

@@ -1,0 +1,253 @@
+"""One attempt: call the upstream, judge how it ended, settle. A task of its own, started by the loop."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import assert_never, cast
+
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.replies import Replies, ReplyStream
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.outcome import Ending, of_answer, of_error
+from headrace.dispatcher.policy.retry import RetryPolicy, Tried, after_call, attempt_of
+from headrace.dispatcher.ports import Call, CallEnd, Clock, Upstream
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Retry, Settle
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.errors import Code
+from headrace.schemas.journal import LOST
+from headrace.schemas.names import DeploymentName, ModelName, Outcome, RequestId
+from headrace.schemas.replies import Reply
+
+Again = Callable[[Waiting, int], bool]
+"""Takes a request that is to run again at a time (epoch ms) in memory; False if it cannot wait here."""
+
+
+class Attempts:
+    """Makes attempts; knows which calls run, so that they can be cancelled."""
+
+    def __init__(
+        self,
+        *,
+        upstreams: Mapping[DeploymentName, Upstream],
+        policies: Mapping[ModelName, RetryPolicy],
+        replies: Replies,
+        settlement: Settlement,
+        journals: JournalWriter,
+        metrics: Metrics,
+        clock: Clock,
+        seats: Seats,
+    ) -> None:
+        self._seats = seats
+        self._upstreams = upstreams
+        self._policies = policies
+        self._replies = replies
+        self._settlement = settlement
+        self._journals = journals
+        self._metrics = metrics
+        self._clock = clock
+        self._calling: dict[RequestId, asyncio.Task[None]] = {}
+        self._overflowed: set[RequestId] = set()
+        self._aborting = False
+
+    def cancel(self, request_id: RequestId) -> bool:
+        """Abort the call of a request whose owner took it back; False if none runs."""
+        task = self._calling.get(request_id)
+        return task is not None and task.cancel()
+
+    def abort_all(self) -> None:
+        """The grace is over: cut every call short; the next owner runs them again."""
+        self._aborting = True
+        for task in list(self._calling.values()):
+            task.cancel()
+
+    async def run(
+        self,
+        waiting: Waiting,
+        deployment: DeploymentName,
+        *,
+        freed: Callable[[], None],
+        again: Again,
+    ) -> None:
+        """Make the attempt and settle it; `freed` is called when the call has left its seat."""
+        now_ms = self._clock.now_ms()
+        self._begin(waiting, now_ms)
+        stream = self._open(waiting)
+        began_s = self._clock.monotonic()
+        try:
+            end = await self._call(waiting, deployment, stream, now_ms)
+        finally:
+            freed()
+        seconds = self._clock.monotonic() - began_s
+        if end is None:
+            await self._cancelled(waiting, deployment, stream)
+            return
+        self._metrics.called(deployment, end, seconds)
+        await self._judge(waiting, deployment, end, stream, round(seconds * 1000), again)
+
+    def _begin(self, waiting: Waiting, now_ms: int) -> None:
+        if not waiting.first_call_ms:
+            waiting.first_call_ms = now_ms
+            if waiting.attempt == 1:
+                self._metrics.first_call(waiting)
+        waiting.started = True
+        self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+
+    def _open(self, waiting: Waiting) -> ReplyStream | None:
+        address = waiting.record.reply
+        if not waiting.stream or address is None:
+            return None
+        base = Reply(id=waiting.id, body=b"", attempt=waiting.attempt, instance=address.instance)
+        return self._replies.open(address, base, lambda: self._overflow(waiting.id))
+
+    def _overflow(self, request_id: RequestId) -> None:
+        self._overflowed.add(request_id)
+        self.cancel(request_id)
+
+    async def _call(
+        self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream | None, now_ms: int
+    ) -> CallEnd | None:
+        """Make the call. None: it was cancelled by its owner, or its stream could not be written."""
+        call = Call(
+            id=waiting.id,
+            endpoint=waiting.endpoint,
+            body=waiting.record.body,
+            stream=waiting.stream,
+            deployment=deployment,
+            traceparent=waiting.record.traceparent,
+            timeout_s=(waiting.deadline_ms - now_ms) / 1000,
+        )
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._calling[waiting.id] = task
+        try:
+            return await self._upstreams[deployment].call(
+                call, stream.forward if stream else _nowhere
+            )
+        except asyncio.CancelledError:
+            if self._aborting:
+                self._journals.cut_short(waiting.tenure, waiting.offset, LOST)
+                raise
+            # A cancel of one request, not of this process: the task goes on and settles it.
+            task.uncancel()
+            return None
+        finally:
+            if self._calling.get(waiting.id) is task:
+                del self._calling[waiting.id]
+
+    async def _cancelled(
+        self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream | None
+    ) -> None:
+        if waiting.id in self._overflowed:
+            self._overflowed.discard(waiting.id)
+            message = "the stream could not be written to Kafka"
+            ending = of_error(Outcome.FAILED, Code.UPSTREAM_STREAM_BROKEN, message, deployment)
+            await self._finish(waiting, ending, stream, 0)
+            return
+        await self._finish(waiting, cancelled(), stream, 0)
+
+    async def _judge(
+        self,
+        waiting: Waiting,
+        deployment: DeploymentName,
+        end: CallEnd,
+        stream: ReplyStream | None,
+        call_ms: int,
+        again: Again,
+    ) -> None:
+        now_ms = self._clock.now_ms()
+        verdict = after_call(
+            end,
+            Tried(waiting.attempt, waiting.history, waiting.deadline_ms),
+            now_ms,
+            self._policies.get(waiting.model, _DEFAULT_POLICY),
+            random.random(),  # noqa: S311 - jitter, not a secret
+            elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
+        )
+        match verdict:
+            case Settle(outcome):
+                await self._finish(waiting, of_answer(end, deployment, outcome), stream, call_ms)
+            case Fail(code, message):
+                ending = of_error(Outcome.FAILED, code, message, deployment)
+                await self._finish(waiting, ending, stream, call_ms)
+            case Expire(message, pass_on):
+                ending = last_word(
+                    end,
+                    deployment,
+                    Outcome.EXPIRED,
+                    Code.DEADLINE_EXCEEDED,
+                    message,
+                    pass_on=pass_on,
+                )
+                await self._finish(waiting, ending, stream, call_ms)
+            case Retry():
+                self._remember(waiting, deployment, end, verdict, now_ms)
+                await self._settlement.attempt_event(waiting, waiting.history[-1], call_ms)
+                await self._retry(waiting, verdict, now_ms, again)
+            case DeadLetter(reason, code, message, pass_on):
+                self._remember(waiting, deployment, end, verdict, now_ms)
+                ending = last_word(
+                    end, deployment, Outcome.DEAD_LETTERED, code, message, pass_on=pass_on
+                )
+                await self._settlement.dead_letter(
+                    waiting, reason, message, ending, call_ms=call_ms
+                )
+            case _:
+                assert_never(verdict)
+
+    async def _retry(self, waiting: Waiting, verdict: Retry, now_ms: int, again: Again) -> None:
+        self._metrics.retried(verdict.reason)
+        waiting.attempt += 1
+        if not again(waiting, verdict.due_ms):
+            await self._settlement.retry(
+                waiting, due_ms=verdict.due_ms, now_ms=now_ms, attempt=waiting.attempt
+            )
+
+    def _remember(
+        self,
+        waiting: Waiting,
+        deployment: DeploymentName,
+        end: CallEnd,
+        verdict: After,
+        now_ms: int,
+    ) -> None:
+        attempt = attempt_of(
+            end, verdict, number=waiting.attempt, at_ms=now_ms, deployment=deployment
+        )
+        waiting.history = (*waiting.history, attempt)
+
+    async def _finish(
+        self, waiting: Waiting, ending: Ending, stream: ReplyStream | None, call_ms: int
+    ) -> None:
+        chunks = 0
+        if stream is not None and stream.chunks:
+            await stream.drain()
+            chunks = stream.chunks
+        await self._settlement.answer(waiting, ending, chunks=chunks, call_ms=call_ms)
+
+
+def cancelled() -> Ending:
+    """The answer of a request whose owner took it back."""
+    return of_error(Outcome.CANCELLED, Code.CANCELLED, "the request was cancelled")
+
+
+def last_word(
+    end: CallEnd,
+    deployment: DeploymentName,
+    outcome: Outcome,
+    code: Code,
+    message: str,
+    *,
+    pass_on: bool,
+) -> Ending:
+    """What the owner of a given-up request is told: the upstream's last answer where there was one."""
+    if pass_on:
+        return of_answer(end, deployment, outcome)
+    return of_error(outcome, code, message, deployment)
+
+
+def _nowhere(_chunk: bytes) -> None:
+    """A stream that nobody reads: it is read to its end all the same."""
+
+
+_DEFAULT_POLICY = RetryPolicy()

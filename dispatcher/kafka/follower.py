@@ -1,0 +1,126 @@
+"""One reader without a group: follows the journals of the owned partitions, the fleet, the cancels.
+
+Partitions come and go with the assignments; each is read from a wanted offset on, and whoever asked
+can wait until it was read to a certain end.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from headrace.dispatcher.kafka.connection import client_options
+from headrace.schemas.config.model import KafkaConfig
+from headrace.telemetry.logs import Log
+
+Take = Callable[["ConsumerRecord[bytes, bytes]"], None]
+_POLL_MS = 100
+_PAUSE_S = 0.5
+
+
+class _Line:
+    """One followed partition."""
+
+    def __init__(self, next_offset: int, until: int, take: Take) -> None:
+        self.next_offset = next_offset
+        self.until = until
+        self.take = take
+        self.caught_up = asyncio.get_running_loop().create_future()
+
+    def advance(self, next_offset: int) -> None:
+        self.next_offset = next_offset
+        if next_offset >= self.until and not self.caught_up.done():
+            self.caught_up.set_result(None)
+
+
+class Follower:
+    """Follow partitions and hand each record to its `take`, in order, from the loop's thread."""
+
+    def __init__(self, kafka: KafkaConfig, name: str, log: Log) -> None:
+        self._consumer = AIOKafkaConsumer(
+            **client_options(kafka),
+            client_id=name,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        self._log = log
+        self._lines: dict[TopicPartition, _Line] = {}
+        self._changed = False
+        self._any = asyncio.Event()
+
+    async def start(self) -> None:
+        """Connect. Raises `KafkaError`."""
+        await self._consumer.start()
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await self._consumer.stop()
+
+    async def bounds(
+        self, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """First and end offset of each partition. Raises `KafkaError`."""
+        first = await self._consumer.beginning_offsets(partitions)
+        end = await self._consumer.end_offsets(partitions)
+        return {tp: (first[tp], end[tp]) for tp in partitions}
+
+    async def follow(self, starts: Mapping[TopicPartition, tuple[int, int, Take]]) -> None:
+        """Follow each partition from its (start, until, take); returns once all were read to `until`.
+
+        `until` is exclusive: an `until` not above `start` waits for nothing.
+        """
+        lines = {tp: _Line(start, until, take) for tp, (start, until, take) in starts.items()}
+        for tp, line in lines.items():
+            replaced = self._lines.get(tp)
+            if replaced is not None:
+                replaced.advance(replaced.until)
+            self._lines[tp] = line
+            line.advance(line.next_offset)
+        self._changed = True
+        self._any.set()
+        for line in lines.values():
+            await line.caught_up
+
+    def unfollow(self, partitions: list[TopicPartition]) -> None:
+        """Read these no longer."""
+        for tp in partitions:
+            dropped = self._lines.pop(tp, None)
+            if dropped is not None:
+                dropped.advance(dropped.until)
+        self._changed = True
+
+    async def run(self) -> None:
+        """Read until cancelled; a broker that is away is waited for."""
+        while True:
+            await self._any.wait()
+            try:
+                await self._step()
+            except KafkaError as error:
+                self._log.warning("kafka_follow_failed", code=type(error).__name__)
+                self._changed = True
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _step(self) -> None:
+        if self._changed:
+            self._changed = False
+            if not self._lines:
+                self._consumer.unsubscribe()
+                self._any.clear()
+                return
+            self._consumer.assign(list(self._lines))
+            for tp, line in self._lines.items():
+                self._consumer.seek(tp, line.next_offset)
+        batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        for tp, records in batches.items():
+            current = self._lines.get(tp)
+            if current is None or self._changed:
+                continue
+            for record in records:
+                if record.offset >= current.next_offset:
+                    current.take(record)
+            current.advance(max(current.next_offset, records[-1].offset + 1))

@@ -1,0 +1,174 @@
+"""One consumer and group: reads lanes or delay topics, and owns partitions for as long as it may.
+
+Offsets are committed by hand only. Every rebalance takes all partitions away and gives some back (the
+eager protocol), so ownership is told by tenures, not by the consumer.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from headrace.dispatcher.kafka.connection import client_options
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.takeover import Takeover
+from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.config.model import Config
+from headrace.schemas.names import LaneName
+from headrace.telemetry.logs import Log
+
+_POLL_MS = 100
+_MAX_RECORDS = 500
+_PAUSE_S = 0.5
+_HOURS_MS = 12 * 3_600_000
+"""aiokafka's own poll watchdog is set out of the way: a busy dispatcher is not a dead one."""
+
+Sink = Callable[[Tenure, "list[ConsumerRecord[bytes, bytes]]"], None]
+
+
+class Source(ConsumerRebalanceListener):
+    """Reads `topics` (name -> lane and constant delay) as a member of `group`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        name: str,
+        group: str,
+        topics: dict[str, tuple[LaneName, int]],
+        fetch_bytes: int,
+        takeover: Takeover,
+        journals: JournalWriter,
+        sink: Sink,
+        room: Callable[[Tenure], bool],
+        revoked: Callable[[], None],
+        log: Log,
+    ) -> None:
+        timing = config.dispatcher
+        self.group = group
+        self.tenures: dict[TopicPartition, Tenure] = {}
+        self.rebalances = 0
+        self._topics = topics
+        self._takeover = takeover
+        self._journals = journals
+        self._sink = sink
+        self._room = room
+        self._revoked = revoked
+        self._log = log
+        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._lingering: list[Tenure] = []
+        """Tenures that ended here and still have calls running."""
+        self._opened = asyncio.Event()
+        self._consumer = AIOKafkaConsumer(
+            **client_options(config.kafka),
+            client_id=name,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=round(timing.session_timeout_s * 1000),
+            heartbeat_interval_ms=round(timing.heartbeat_s * 1000),
+            rebalance_timeout_ms=30_000,
+            max_poll_interval_ms=_HOURS_MS,
+            fetch_max_wait_ms=_POLL_MS,
+            max_partition_fetch_bytes=fetch_bytes,
+        )
+
+    async def start(self) -> None:
+        """Connect and join the group. Raises `KafkaError`."""
+        self._consumer.subscribe(list(self._topics), listener=self)
+        await self._consumer.start()
+
+    async def close(self) -> None:
+        """Hand the partitions over and leave the group at once."""
+        await self.on_partitions_revoked(list(self.tenures))
+        await self._consumer.stop()
+
+    async def release(self) -> None:
+        """Nothing of this process runs any more: say so for the tenures that ended with calls running."""
+        await asyncio.gather(*(self._journals.release(tenure) for tenure in self._lingering))
+
+    async def run(self) -> None:
+        """Read whatever there is room for, until cancelled."""
+        while True:
+            opened = [tp for tp, tenure in self.tenures.items() if self._room(tenure)]
+            if not opened:
+                self._opened.clear()
+                await self._opened.wait()
+                continue
+            try:
+                batches = await self._consumer.getmany(
+                    *opened, timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
+                )
+            except (KafkaError, IllegalStateError) as error:
+                self._log.warning("kafka_read_failed", group=self.group, code=type(error).__name__)
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            for tp, records in batches.items():
+                tenure = self.tenures.get(tp)
+                if tenure is not None:
+                    self._sink(tenure, records)
+
+    def resume(self) -> None:
+        """There may be room again."""
+        self._opened.set()
+
+    async def on_partitions_revoked(self, revoked: "list[TopicPartition]") -> None:
+        """Before others may claim: everything started or done is in the journal, and committed."""
+        tenures = [self.tenures.pop(tp) for tp in list(revoked) if tp in self.tenures]
+        if not tenures:
+            return
+        for tenure in tenures:
+            tenure.owned = False
+            self._journals.want_snap(tenure)
+        self._revoked()
+        await self._journals.flush()
+        await self._commit(tenures)
+        self._takeover.forget(tenures)
+        self._lingering = [tenure for tenure in (*self._lingering, *tenures) if tenure.running]
+
+    async def on_partitions_assigned(self, assigned: "list[TopicPartition]") -> None:
+        """Claim what was assigned; nothing of it is read before."""
+        self.rebalances += 1
+        sources = {tp: self._topics[tp.topic] for tp in assigned}
+        while sources:
+            try:
+                tenures = await self._takeover.claim(self.group, sources)
+            except KafkaError as error:
+                # aiokafka would log it and go on with partitions that nobody claimed.
+                self._log.warning("claim_failed", group=self.group, code=type(error).__name__)
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            for tp, tenure in tenures.items():
+                self._consumer.seek(tp, tenure.tracker.next_offset)
+            self._committed.clear()
+            self.tenures.update(tenures)
+            self.resume()
+            return
+
+    async def commit(self) -> None:
+        """Commit the watermarks that moved."""
+        await self._commit(list(self.tenures.values()))
+
+    async def _commit(self, tenures: list[Tenure]) -> None:
+        offsets = {}
+        for tenure in tenures:
+            tp = TopicPartition(tenure.topic, tenure.partition)
+            metadata = str(tenure.snap_offset) if tenure.snap_offset >= 0 else ""
+            position = OffsetAndMetadata(tenure.tracker.watermark, metadata)
+            if self._committed.get(tp) != position:
+                offsets[tp] = position
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            # Normal after a rebalance: the next owner reads the journal, which knows more.
+            self._log.info("commit_refused", group=self.group, code=type(error).__name__)
+        except KafkaError as error:
+            self._log.warning("commit_failed", group=self.group, code=type(error).__name__)
+        else:
+            self._committed.update(offsets)

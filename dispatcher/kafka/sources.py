@@ -1,0 +1,101 @@
+"""All consumers of a process as one place to poll: what they read comes together here."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Sequence
+
+from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.source import Source
+from headrace.dispatcher.ports import Clock
+from headrace.dispatcher.tenure import SourceRecord, Tenure
+
+Arrivals = list[tuple[Tenure, Sequence[SourceRecord]]]
+
+
+class AllSources:
+    """The `Sources` port over several consumers."""
+
+    def __init__(
+        self, *, journals: JournalWriter, fleet: Fleet, clock: Clock, commit_s: float, snap_s: float
+    ) -> None:
+        self._journals = journals
+        self._fleet = fleet
+        self._clock = clock
+        self._commit_s = commit_s
+        self._snap_s = snap_s
+        self._sources: list[Source] = []
+        self._inbox: Arrivals = []
+        self._held: Arrivals = []
+        self._waiter: Future[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._next_commit_s = 0.0
+        self._next_snap_s = 0.0
+
+    def add(self, source: Source) -> None:
+        """Poll this consumer too."""
+        self._sources.append(source)
+
+    def arrived(self, tenure: Tenure, records: Sequence[SourceRecord]) -> None:
+        """Records of a consumer; called from the loop's thread."""
+        self._inbox.append((tenure, records))
+        self.wake()
+
+    def freed(self, tenure: Tenure, records: Sequence[SourceRecord]) -> None:
+        """Held records whose call elsewhere is lost."""
+        self._held.append((tenure, records))
+        self.wake()
+
+    async def poll(self, timeout_s: float) -> Arrivals:
+        """Records that arrived; empty after `wake` or `timeout_s`."""
+        for source in self._sources:
+            source.resume()
+        if not self._inbox:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            alarm = loop.call_later(timeout_s, self.wake)
+            try:
+                await self._waiter
+            finally:
+                alarm.cancel()
+                self._waiter = None
+        arrivals, self._inbox = self._inbox, []
+        return arrivals
+
+    def held(self) -> Arrivals:
+        """Records that must run here after all, since their process is dead or gave them up."""
+        for source in self._sources:
+            for tenure in source.tenures.values():
+                if tenure.elders:
+                    freed = tenure.bury(self._fleet.alive)
+                    if freed:
+                        self._held.append((tenure, freed))
+        held, self._held = self._held, []
+        return held
+
+    def wake(self) -> None:
+        """Make a waiting `poll` return now."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def commit(self) -> None:
+        """Commit and snapshot at their intervals, beside the loop."""
+        now_s = self._clock.monotonic()
+        if now_s < self._next_commit_s or (self._committing and not self._committing.done()):
+            return
+        self._next_commit_s = now_s + self._commit_s
+        snap = now_s >= self._next_snap_s
+        if snap:
+            self._next_snap_s = now_s + self._snap_s
+        self._committing = asyncio.get_running_loop().create_task(self._commit(snap))
+
+    async def _commit(self, snap: bool) -> None:
+        if snap:
+            for source in self._sources:
+                for tenure in source.tenures.values():
+                    if tenure.touched:
+                        tenure.touched = False
+                        self._journals.want_snap(tenure)
+            await self._journals.flush()
+        for source in self._sources:
+            await source.commit()

@@ -1,0 +1,112 @@
+"""The dispatcher's metrics, by the names of docs/reference/metrics.md. No ids, no tenants as labels."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from headrace.dispatcher.outcome import Ending, queue_ms
+from headrace.dispatcher.ports import CallEnd
+from headrace.dispatcher.verdicts import Reason
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.names import DeploymentName, LaneName
+
+_WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 3600)
+
+
+class Metrics:
+    """Counters and histograms of one process; label children are looked up once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"headrace_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"headrace_{name}", what, labels, registry=registry)
+
+        def histogram(name: str, what: str, *labels: str) -> Histogram:
+            return Histogram(f"headrace_{name}", what, labels, buckets=_WAITS, registry=registry)
+
+        self._ended = counter(
+            "dispatched_requests", "Requests that reached a terminal state.", "lane", "outcome"
+        )
+        self._queue_wait = histogram(
+            "queue_wait_seconds", "From acceptance to the first call.", "lane"
+        )
+        self._duration = histogram(
+            "upstream_request_duration_seconds",
+            "One upstream call, from seat to last byte.",
+            "deployment",
+        )
+        self._responses = counter(
+            "upstream_responses",
+            "Upstream calls by how they ended.",
+            "deployment",
+            "code",
+            "error_type",
+        )
+        self._retries = counter("retries", "Attempts that are to be repeated.", "reason")
+        self._dead = counter("dead_letters", "Records kept as dead letters.", "reason")
+        self.retry_late = histogram(
+            "retry_late_seconds", "How late after its due time a retry was woken."
+        )
+        self.ambiguous = counter("ambiguous_calls", "Calls that a crash left without a known end.")
+        self.rebalances = counter("rebalances", "Assignments taken.")
+        self.in_flight = gauge(
+            "upstream_inflight_requests", "Upstream calls running now.", "deployment"
+        )
+        self.queued = gauge("read_ahead_records", "Requests read and waiting for a seat.", "lane")
+        self.waiting_retries = gauge(
+            "waiting_retries", "Requests that wait in memory for a point in time."
+        )
+        self.oldest = gauge(
+            "oldest_unfinished_seconds", "Age of the oldest unfinished record.", "lane"
+        )
+        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
+
+    def called(self, deployment: DeploymentName, end: CallEnd, seconds: float) -> None:
+        """An upstream call ended."""
+        key = ("called", deployment, str(end.status), end.broken or "")
+        child = self._children.get(key)
+        if child is None:
+            child = self._responses.labels(deployment, str(end.status), end.broken or "none")
+            self._children[key] = child
+        child.inc()  # type: ignore[union-attr]
+        self._histogram(self._duration, "duration", deployment).observe(seconds)
+
+    def ended(self, waiting: Waiting, ending: Ending) -> None:
+        """A request reached its terminal state."""
+        key = ("ended", waiting.lane, ending.outcome.value)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._ended.labels(waiting.lane, ending.outcome.value)
+        child.inc()  # type: ignore[union-attr]
+
+    def first_call(self, waiting: Waiting) -> None:
+        """A request's first call begins."""
+        self._histogram(self._queue_wait, "queue_wait", waiting.lane).observe(
+            queue_ms(waiting) / 1000
+        )
+
+    def retried(self, reason: str) -> None:
+        """An attempt is to be repeated."""
+        self._retries.labels(reason).inc()
+
+    def observe(
+        self, queued: dict[LaneName, int], timers: int, in_flight: dict[DeploymentName, int]
+    ) -> None:
+        """How full the process is."""
+        for lane, count in queued.items():
+            self.queued.labels(lane).set(count)
+        self.waiting_retries.set(timers)
+        for deployment, count in in_flight.items():
+            self.in_flight.labels(deployment).set(count)
+
+    def dead_letter(self, reason: Reason) -> None:
+        """A record became a dead letter."""
+        self._dead.labels(reason.value).inc()
+
+    def _histogram(
+        self, metric: Histogram, name: str, label: DeploymentName | LaneName
+    ) -> Histogram:
+        child = self._children.get((name, label))
+        if child is None:
+            child = self._children[name, label] = metric.labels(label)
+        return child  # type: ignore[return-value]

@@ -1,0 +1,127 @@
+"""What is told about a request in the end: values made of verdicts. No I/O."""
+
+from collections.abc import Mapping
+
+import msgspec
+import orjson
+
+from headrace.dispatcher.ports import CallEnd
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.errors import CATALOGUE, Code, error_body
+from headrace.schemas.names import DeploymentName, Outcome
+
+PASSED_ON = frozenset(
+    (
+        "openai-processing-ms",
+        "openai-version",
+        "openai-organization",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+    )
+)
+"""Response headers of an upstream that its client also gets through Headrace."""
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """A terminal answer. `code` is empty where the upstream's own answer is passed on."""
+
+    outcome: Outcome
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    code: str = ""
+    upstream: DeploymentName = DeploymentName("")
+    upstream_headers: bytes = b""
+
+
+def of_answer(end: CallEnd, deployment: DeploymentName, outcome: Outcome) -> Ending:
+    """The upstream's answer as it is."""
+    return Ending(
+        outcome=outcome,
+        status=end.client_status,
+        body=end.body,
+        content_type=end.content_type,
+        upstream=deployment,
+        upstream_headers=_passed_on(end.headers),
+    )
+
+
+def of_error(
+    outcome: Outcome, code: Code, message: str, deployment: DeploymentName | None = None
+) -> Ending:
+    """An error of ours."""
+    return Ending(
+        outcome=outcome,
+        status=CATALOGUE[code].status,
+        body=error_body(code, message),
+        code=code.value,
+        upstream=deployment or DeploymentName(""),
+    )
+
+
+def _passed_on(headers: Mapping[str, str]) -> bytes:
+    kept = {name: value for name, value in headers.items() if name in PASSED_ON}
+    return orjson.dumps(kept) if kept else b""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line on `events`: an attempt that ended, and the request's end if it was the last. No text."""
+
+    id: str
+    tenant: str
+    lane: str
+    model: str
+    endpoint: str
+    stream: bool
+    deployment: str
+    attempt: int
+    status: int
+    code: str
+    outcome: str | None
+    """Terminal state, null while the request goes on."""
+    queue_ms: int
+    call_ms: int
+    request_bytes: int
+    answer_bytes: int
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event(
+    waiting: Waiting,
+    *,
+    ending: Ending | None,
+    deployment: str,
+    status: int,
+    code: str,
+    call_ms: int,
+) -> bytes:
+    """The event of an attempt, or, with `ending`, of the request's end."""
+    return _encode(
+        Event(
+            id=waiting.id,
+            tenant=waiting.record.tenant,
+            lane=waiting.lane,
+            model=waiting.model,
+            endpoint=waiting.endpoint.value,
+            stream=waiting.stream,
+            deployment=deployment,
+            attempt=waiting.attempt,
+            status=status,
+            code=code,
+            outcome=None if ending is None else ending.outcome.value,
+            queue_ms=queue_ms(waiting),
+            call_ms=call_ms,
+            request_bytes=waiting.size,
+            answer_bytes=0 if ending is None else len(ending.body),
+        )
+    )
+
+
+def queue_ms(waiting: Waiting) -> int:
+    """Milliseconds from acceptance to the first call; 0 if none was made here."""
+    return (
+        max(0, waiting.first_call_ms - waiting.source.timestamp_ms) if waiting.first_call_ms else 0
+    )

@@ -1,0 +1,177 @@
+"""Settle: write outcomes where they belong, and only then call an offset done (P4).
+
+Every method returns once Kafka has acknowledged what it wrote with `acks=all` and the journal has been
+told; a crash before leaves the offset to the next owner.
+"""
+
+from headrace.dispatcher.delays import tier_for
+from headrace.dispatcher.intake import Unreadable
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
+from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms
+from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.verdicts import Reason
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.names import Outcome, RequestId
+from headrace.schemas.records import Attempt
+from headrace.schemas.replies import Reply
+from headrace.schemas.retries import dead_letter_headers, retry_headers
+from headrace.schemas.topics import Topics
+from headrace.telemetry.logs import Log
+
+
+class Settlement:
+    """Where requests end. One per process."""
+
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        outbox: Outbox,
+        replies: Replies,
+        journals: JournalWriter,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._topics = topics
+        self._outbox = outbox
+        self._replies = replies
+        self._journals = journals
+        self._metrics = metrics
+        self._log = log
+
+    async def answer(
+        self, waiting: Waiting, ending: Ending, *, chunks: int = 0, call_ms: int = 0
+    ) -> None:
+        """Tell whoever waits, then the accounts, then the journal. `chunks` precede the final."""
+        try:
+            await self._tell(waiting, ending, chunks)
+        except Undeliverable as error:
+            await self._bury(waiting, Reason.REPLY_UNDELIVERABLE, str(error))
+        await self._account(waiting, ending, call_ms)
+        self._done(waiting, ending.outcome.value)
+
+    async def retry(self, waiting: Waiting, *, due_ms: int, now_ms: int, attempt: int) -> None:
+        """Hand over to a delay topic: `attempt` runs at `due_ms`."""
+        if not waiting.started:
+            # A later owner must know that this session hands it on, or both would.
+            waiting.started = True
+            self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+        topic = self._topics.delay(waiting.lane, tier_for(due_ms - now_ms))
+        headers = retry_headers(
+            waiting.headers, waiting.source, attempt=attempt, due_ms=due_ms, history=waiting.history
+        )
+        await self._outbox.send(
+            topic, waiting.record.body, key=waiting.id.encode(), headers=headers
+        )
+        self._done(waiting, "delayed")
+
+    async def dead_letter(
+        self, waiting: Waiting, reason: Reason, message: str, ending: Ending, *, call_ms: int = 0
+    ) -> None:
+        """Keep the record, and give its owner the terminal answer all the same."""
+        await self._bury(waiting, reason, message)
+        await self.answer(waiting, ending, call_ms=call_ms)
+
+    async def reject(self, tenure: Tenure, record: SourceRecord, unreadable: Unreadable) -> None:
+        """A record that cannot be read: dead letter, an answer if it has an address, and on."""
+        await self._outbox.send(
+            self._topics.dead_letters,
+            record.value or b"",
+            key=unreadable.id.encode(),
+            headers=dead_letter_headers(
+                record.headers, unreadable.source, reason=Reason.REJECTED_RECORD.value, history=()
+            ),
+        )
+        self._metrics.dead_letter(Reason.REJECTED_RECORD)
+        self._log.warning(
+            "record_rejected",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            code=unreadable.code.value,
+            reason=unreadable.message,
+        )
+        if unreadable.reply is not None:
+            ending = of_error(Outcome.DEAD_LETTERED, unreadable.code, unreadable.message)
+            try:
+                await self._replies.final(unreadable.reply, _reply(unreadable.id, ending))
+            except Undeliverable as error:
+                self._log.warning(
+                    "reply_undeliverable", request_id=unreadable.id, reason=str(error)
+                )
+        self._journals.finished(tenure, record.offset, Outcome.DEAD_LETTERED.value)
+
+    async def attempt_event(self, waiting: Waiting, attempt: Attempt, call_ms: int) -> None:
+        """An attempt that was not the last."""
+        value = event(
+            waiting,
+            ending=None,
+            deployment=attempt.deployment,
+            status=attempt.status,
+            code=attempt.code,
+            call_ms=call_ms,
+        )
+        await self._replies.side(self._topics.events, value, waiting.record.tenant.encode())
+
+    async def _tell(self, waiting: Waiting, ending: Ending, chunks: int) -> None:
+        address = waiting.record.reply
+        if address is None:
+            return
+        reply = _reply(waiting.id, ending)
+        reply.seq = chunks + 1
+        reply.attempt = waiting.attempt
+        reply.instance = address.instance
+        reply.attempts = waiting.attempt if waiting.first_call_ms else waiting.attempt - 1
+        reply.queue_ms = queue_ms(waiting)
+        await self._replies.final(address, reply)
+
+    async def _bury(self, waiting: Waiting, reason: Reason, message: str) -> None:
+        headers = dead_letter_headers(
+            waiting.headers, waiting.source, reason=reason.value, history=waiting.history
+        )
+        await self._outbox.send(
+            self._topics.dead_letters, waiting.record.body, key=waiting.id.encode(), headers=headers
+        )
+        self._metrics.dead_letter(reason)
+        self._log.warning(
+            "dead_lettered",
+            request_id=waiting.id,
+            tenant=waiting.record.tenant,
+            lane=waiting.lane,
+            model=waiting.model,
+            attempt=waiting.attempt,
+            code=reason.value,
+            reason=message,
+        )
+
+    async def _account(self, waiting: Waiting, ending: Ending, call_ms: int) -> None:
+        value = event(
+            waiting,
+            ending=ending,
+            deployment=ending.upstream,
+            status=ending.status,
+            code=ending.code,
+            call_ms=call_ms,
+        )
+        await self._replies.side(self._topics.events, value, waiting.record.tenant.encode())
+        self._metrics.ended(waiting, ending)
+
+    def _done(self, waiting: Waiting, how: str) -> None:
+        self._journals.finished(waiting.tenure, waiting.offset, how)
+
+
+def _reply(request_id: RequestId, ending: Ending) -> Reply:
+    return Reply(
+        id=request_id,
+        body=ending.body,
+        final=True,
+        status=ending.status,
+        outcome=ending.outcome,
+        content_type=ending.content_type,
+        code=ending.code,
+        upstream=ending.upstream,
+        upstream_headers=ending.upstream_headers,
+    )

@@ -1,0 +1,125 @@
+"""Reads a stream of server-sent events without I/O: bytes in, whole events out, as they came.
+
+Events are not rebuilt: what `feed` returns is a prefix of what it was given, cut after an event
+(WHATWG HTML, 9.2: lines end in CRLF, LF or CR, an event in an empty line). Each event is only
+looked at: is it text, is its data JSON, does it end the stream, does it carry an error.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+MAX_FEED_BYTES: Final = 65_536
+MAX_EVENT_BYTES: Final = 458_752
+"""448 KiB: an event and the rest of one read fit one record of a reply topic (512 KiB)."""
+
+_END_OF_EVENT: Final = re.compile(rb"(?:\r\n|\n)(?:\r\n?|\n)|\r\r\n?")
+_BOM: Final = b"\xef\xbb\xbf"
+_DONE: Final = b"[DONE]"
+_NO_ERROR: Final = frozenset((b"null", b"false", b'""', b"{}", b"[]", b"0"))
+
+
+class _Chunk(msgspec.Struct):
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+
+
+class EventReader:
+    """The state of one stream. Once `over`, what is fed is ignored."""
+
+    __slots__ = ("_at_start", "_rest", "_searched", "ended", "error", "fault", "has_data")
+
+    def __init__(self) -> None:
+        self.ended = False
+        """`[DONE]` came."""
+        self.error = b""
+        """The error object of an error event, the last one that counts."""
+        self.fault = ""
+        """What broke the stream, in a few words; the event at fault is not returned."""
+        self.has_data = False
+        """An event with data came; before that there were only comments."""
+        self._rest = bytearray()
+        self._searched = 0
+        self._at_start = True
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self.ended or bool(self.error) or bool(self.fault)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take at most `MAX_FEED_BYTES`; returns the whole events that are now there."""
+        if self.over:
+            return b""
+        self._rest += data
+        start = 0
+        while not self.over:
+            found = _END_OF_EVENT.search(self._rest, max(start, self._searched))
+            if found is None:
+                break
+            self._look_at(bytes(self._rest[start : found.end()]))
+            if not self.fault:
+                start = found.end()
+        return self._cut(start)
+
+    def end(self) -> bytes:
+        """The upstream closed. Returns a last `[DONE]` that lacks its empty line, if it is that."""
+        last = bytes(self._rest)
+        self._rest.clear()
+        if not self.over:
+            if _data(last).strip() == _DONE:
+                self.ended = True
+                return last
+            self.fault = "ended inside an event" if last.strip() else "ended without [DONE]"
+        return b""
+
+    def _cut(self, start: int) -> bytes:
+        whole = bytes(self._rest[:start])
+        if self.over:
+            self._rest.clear()
+            return whole
+        del self._rest[:start]
+        # The end of an event is at most four bytes long, three of which may have come.
+        self._searched = max(0, len(self._rest) - 3)
+        if len(self._rest) > MAX_EVENT_BYTES:
+            self.fault = "an event is too long"
+            self._rest.clear()
+        return whole
+
+    def _look_at(self, event: bytes) -> None:
+        try:
+            event.decode()
+        except UnicodeDecodeError:
+            self.fault = "not UTF-8"
+            return
+        if self._at_start:
+            self._at_start = False
+            event = event.removeprefix(_BOM)
+        data = _data(event)
+        if data:
+            self.has_data = True
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        if data.strip() == _DONE:
+            self.ended = True
+            return
+        try:
+            chunk = _chunk.decode(data)
+        except (msgspec.MsgspecError, RecursionError):
+            self.fault = "not JSON"
+            return
+        error = bytes(chunk.error).strip()
+        if error not in _NO_ERROR:
+            self.error = error
+
+
+def _data(event: bytes) -> bytes:
+    """The event's data: its `data` fields, joined by line feeds."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2]
+    fields = [line[5:].removeprefix(b" ") for line in event.splitlines() if line[:5] == b"data:"]
+    return b"\n".join(fields)
