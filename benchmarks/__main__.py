@@ -1,0 +1,74 @@
+"""`make bench`: measure, print a table, write results/latest.json and the plots.
+
+The exit code says whether it ran, not what it found: a timed test never gates anything.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.bench import Bench
+from benchmarks.harness.arena import arena
+from benchmarks.harness.machine import (
+    describe_commit,
+    describe_machine,
+    keep_to_two_cores,
+    raise_file_limit,
+)
+from benchmarks.harness.options import Options
+from benchmarks.harness.windows import ROOT
+from benchmarks.report.rows import Row, as_json, figure
+from benchmarks.report.table import as_table
+from headrace.cli.progress import ConsoleReporter
+
+RESULTS = Path(__file__).with_name("results")
+ALL = "B1,B2,B3,B6"
+PAGE = 140
+"""Columns where there is no terminal."""
+
+
+def main(
+    pairs: Annotated[int, typer.Option(min=1, help="Rounds of B1, B2, B3.")] = 6,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of one window.")] = 5.0,
+    only: Annotated[str, typer.Option(help="Which to measure.")] = ALL,
+    profile: Annotated[
+        Path | None, typer.Option(help="Folder for py-spy profiles of the product.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder for JSON and SVG.")] = RESULTS,
+    control: Annotated[
+        bool, typer.Option("--control", help="A second bare loop in place of the product.")
+    ] = False,
+) -> None:
+    """Measure Headrace beside the bare loop of its own stack, in about five minutes."""
+    console = Console(highlight=False)
+    machine = [
+        figure("machine", "machine", describe_machine(), ""),
+        figure("commit", "commit", describe_commit(ROOT), ""),
+        figure("cores", "everything runs on", keep_to_two_cores(), ""),
+    ]
+    for row in machine:
+        console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
+    options = Options(pairs=pairs, seconds=seconds, profile=profile, control=control)
+    wanted = frozenset(only.upper().split(","))
+    if unknown := wanted - set(ALL.split(",")):
+        raise typer.BadParameter(f"--only knows {ALL}, not {', '.join(sorted(unknown))}")
+    results.mkdir(parents=True, exist_ok=True)
+    raise_file_limit()
+    rows = asyncio.run(run(options, wanted, results))
+    console.print(as_table(rows), width=console.width if console.is_terminal else PAGE)
+    (results / "latest.json").write_text(as_json(machine + rows), encoding="utf-8")
+
+
+async def run(options: Options, wanted: frozenset[str], results: Path) -> list[Row]:
+    """Start everything, measure what is wanted, return the rows."""
+    with ConsoleReporter() as reporter:
+        reporter.say("starting Kafka, the upstreams and both stacks")
+        async with arena(options, reporter) as started:
+            return await Bench(started, options, reporter, results).run(wanted)
+
+
+if __name__ == "__main__":
+    typer.run(main)

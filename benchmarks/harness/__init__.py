@@ -1,0 +1,1 @@
+"""Starts everything that is measured, runs windows, and reads what each process used in them."""

@@ -1,0 +1,1 @@
+"""Upstreams that are not the bottleneck: nginx for plain answers, a small server for streams."""
