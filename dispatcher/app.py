@@ -36,7 +36,7 @@ from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.policy.retry import RetryPolicy
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
-from headrace.dispatcher.upstreams import build_upstreams
+from headrace.dispatcher.upstreams import OpenAIUpstream
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
@@ -100,7 +100,7 @@ class App:
             log=log,
         )
         self._seats = Seats(config.deployments)
-        self._upstreams = build_upstreams(config)
+        self._upstream = OpenAIUpstream(config.deployments, config.dispatcher)
         self._settlement = Settlement(
             topics=self._topics,
             outbox=self._finals,
@@ -159,6 +159,7 @@ class App:
             raise failure
 
     async def _start(self) -> list[Source]:
+        await self._upstream.__aenter__()
         await self._until_reachable()
         self._background(
             self._follower.run(), self._journals.run(), self._replies.run(), self._beat()
@@ -189,8 +190,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for outbox in (self._finals, self._chunks, self._bulk, self._control):
             await outbox.close()
-        for upstream in self._upstreams.values():
-            await upstream.close()
+        await self._upstream.close()
         await self._follower.close()
         await self._admin.close()
         await self._probe.close()
@@ -308,7 +308,7 @@ class App:
             for model, settings in self._config.models.items()
         }
         return Attempts(
-            upstreams=self._upstreams,
+            upstream=self._upstream,
             policies=policies,
             replies=self._replies,
             settlement=self._settlement,

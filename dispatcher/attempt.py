@@ -30,7 +30,7 @@ class Attempts:
     def __init__(
         self,
         *,
-        upstreams: Mapping[DeploymentName, Upstream],
+        upstream: Upstream,
         policies: Mapping[ModelName, RetryPolicy],
         replies: Replies,
         settlement: Settlement,
@@ -40,7 +40,7 @@ class Attempts:
         seats: Seats,
     ) -> None:
         self._seats = seats
-        self._upstreams = upstreams
+        self._upstream = upstream
         self._policies = policies
         self._replies = replies
         self._settlement = settlement
@@ -121,9 +121,7 @@ class Attempts:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._calling[waiting.id] = task
         try:
-            return await self._upstreams[deployment].call(
-                call, stream.forward if stream else _nowhere
-            )
+            return await self._upstream.call(call, stream.forward if stream else _nowhere)
         except asyncio.CancelledError:
             if self._aborting:
                 self._journals.cut_short(waiting.tenure, waiting.offset, LOST)
