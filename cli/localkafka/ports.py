@@ -18,7 +18,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server could listen there now, and nobody answers there already.
+
+    Asking is not enough on BSD systems, where 127.0.0.1 can be had beside a server on all
+    addresses.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as caller:
+        if caller.connect_ex(("127.0.0.1", port)) == 0:
+            return False
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
