@@ -34,7 +34,10 @@ class Answer(msgspec.Struct):
 def from_reply(reply: Reply, request_id: RequestId) -> Answer:
     """The upstream's answer as it gave it, or the dispatcher's error; with our headers added."""
     headers: HttpHeaders = [
-        (b"content-type", reply.content_type),
+        (
+            b"content-type",
+            JSON_TYPE if _BAD_VALUE.search(reply.content_type) else reply.content_type,
+        ),
         (b"content-length", b"%d" % len(reply.body)),
         (b"x-request-id", request_id.encode()),
         (b"headrace-attempts", b"%d" % reply.attempts),

@@ -8,6 +8,7 @@ Shutdown order:
 """
 
 import asyncio
+import gc
 import os
 import random
 import socket
@@ -39,6 +40,9 @@ from headrace.telemetry.logs import configure, get_log
 from headrace.telemetry.probe import Probe
 
 SWEEP_S = 0.1
+GC_THRESHOLDS = (10_000, 20, 20)
+"""Requests make few reference cycles, and live objects grow with the waiters: the default of 700 new
+objects would look at each waiter many times."""
 _SHUTTING_DOWN = Refusal(Code.SHUTTING_DOWN, "This process is shutting down.", retry_after_s=1)
 
 
@@ -133,6 +137,9 @@ class Ingress:
             await asyncio.sleep(0.005)
         if self._tasks[-1].done():
             raise OSError(f"cannot listen on {self._config.ingress.listen}")
+        gc.collect()
+        gc.freeze()  # what was imported and built so far stays for ever: not to be looked at again
+        gc.set_threshold(*GC_THRESHOLDS)
         self._log.info(
             "ingress_started",
             address=f"{self._config.ingress.listen.rpartition(':')[0]}:{self.port}",

@@ -5,14 +5,14 @@ a framework route costs several times what all of this does.
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from headrace.ingress import admission, answer
 from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer
 from headrace.ingress.board import ReplyBoard, Waiter
-from headrace.ingress.connection import STATE, Connection, Listener
+from headrace.ingress.connection import STATE, Listener
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.kafka.link import Link
 from headrace.ingress.kafka.outbox import FULL, Outbox
@@ -80,8 +80,9 @@ class HotRoutes:
         if isinstance(admitted, Refusal):
             await self._refuse(admitted, request_id, send, receive)
             return
-        connection = cast("Connection", scope["state"][STATE])
-        await self._exchange(admitted, connection, send, started, now_ms)
+        connection, cycle = scope["state"][STATE]
+        listener = Listener(connection, cycle, self._loop)
+        await self._exchange(admitted, listener, send, started, now_ms)
 
     async def _admit(
         self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], receive: Receive,
@@ -125,11 +126,10 @@ class HotRoutes:
         return FULL if s.outbox.full else None
 
     async def _exchange(
-        self, record: RequestRecord, connection: Connection, send: Send, started: float, now_ms: int
+        self, record: RequestRecord, listener: Listener, send: Send, started: float, now_ms: int
     ) -> None:
         """Enqueue, wait, Answer. However it ends, a request without its final is cancelled."""
         s = self._s
-        listener = Listener(connection, self._loop)
         ends_at = started + (record.deadline_ms - now_ms) / 1000 + GRACE_AFTER_DEADLINE_S
         waiter = Waiter(
             record.id,
@@ -144,7 +144,7 @@ class HotRoutes:
         try:
             refused = await s.outbox.enqueue(record, waiter)
             if refused is not None:
-                await send_answer(send, answer.from_refusal(refused, record.id))
+                await listener.answer(answer.from_refusal(refused, record.id), send)
             elif waiter.stream:
                 await relay(s.board, waiter, listener, send, s.monotonic, s.metrics)
             else:
@@ -160,9 +160,9 @@ class HotRoutes:
         while not (waiter.settled or listener.lost):
             await listener.woken()
         if waiter.final is not None:
-            await send_answer(send, answer.from_reply(waiter.final, waiter.id))
+            await listener.answer(answer.from_reply(waiter.final, waiter.id), send)
         elif waiter.failure is not None:
-            await send_answer(send, answer.from_refusal(waiter.failure, waiter.id))
+            await listener.answer(answer.from_refusal(waiter.failure, waiter.id), send)
 
     def _account(
         self,
