@@ -21,13 +21,16 @@ from headrace.schemas.records import (
 from headrace.schemas.retries import Source, source_of
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
 class Routing(msgspec.Struct):
     """What a body tells about its route; everything else in it stays unread."""
 
     model: str = ""
     stream: bool | None = False
-    messages: msgspec.Raw | None = None
-    input: msgspec.Raw | None = None
+    messages: msgspec.Raw = _ABSENT
+    input: msgspec.Raw = _ABSENT
 
 
 _routing = msgspec.json.Decoder(Routing)
@@ -120,9 +123,9 @@ def _complete(request: RequestRecord) -> Endpoint:
 
 
 def _endpoint(body: Routing) -> Endpoint:
-    if body.messages is not None:
+    if body.messages != _ABSENT:
         return Endpoint.CHAT
-    return Endpoint.EMBEDDINGS if body.input is not None else Endpoint.COMPLETIONS
+    return Endpoint.COMPLETIONS if body.input == _ABSENT else Endpoint.EMBEDDINGS
 
 
 def _unreadable(record: SourceRecord, message: str) -> Unreadable:
@@ -131,7 +134,8 @@ def _unreadable(record: SourceRecord, message: str) -> Unreadable:
     try:
         known = read_headers(record.headers)
         reply = read_reply_to(known)
-        request_id = known["ce_id"].decode() if "ce_id" in known else request_id
+        own_id = known.get("ce_id")  # null is possible
+        request_id = own_id.decode() if own_id else request_id
     except (MalformedRecord, ValueError):
         reply = None  # not even an address can be read: the dead letter is all there is
     return Unreadable(

@@ -77,13 +77,21 @@ class Tenure:
         self.ambiguous: dict[int, int] = {o: a for o, a in (lost or {}).items() if o >= position}
         """Offset -> attempt that was cut short: the next run is the next attempt."""
         self._held: dict[int, SourceRecord] = {}
+        self._freed: set[int] = set()
+        """Offsets that were held and may be admitted once more, now to run."""
         self.snap_offset = -1
         """Journal offset of the last SNAP that Kafka acknowledged, -1 for none."""
         self.touched = False
         """Whether anything ended since the last SNAP was asked for."""
 
     def admit(self, record: SourceRecord) -> bool:
-        """Take a record that was read; True if it is to be run now, False if done, held or seen."""
+        """Take a record that was read, or that was held and is free; True if it is to be run now.
+
+        False if it is done, must be held, or was seen before.
+        """
+        if record.offset in self._freed:
+            self._freed.discard(record.offset)
+            return True
         if not self.tracker.read(record.offset):
             return False
         if record.offset in self.elders:
@@ -139,6 +147,7 @@ class Tenure:
             self.ambiguous[call.offset] = call.attempt
             record = self._held.pop(call.offset, None)
             if record is not None:
+                self._freed.add(record.offset)
                 freed.append(record)
         return freed
 
