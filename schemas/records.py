@@ -2,14 +2,15 @@
 
 Value: the client's body, byte for byte; never parsed and rebuilt on the way. A record with only a
 body and a reply topic is complete: everything else has a default. Unknown headers are ignored, so
-a newer producer does not break an older dispatcher.
+a newer producer does not break an older dispatcher. A header that is empty or null counts as missing.
 
 Wire shape of headers: a sequence of (name, bytes), as aiokafka and confluent-kafka give them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import cast
 
 import msgspec
 
@@ -88,15 +89,36 @@ class RequestRecord(msgspec.Struct, kw_only=True):
 
 _history = msgspec.json.Decoder(tuple[Attempt, ...])
 _encode_json = msgspec.json.Encoder().encode
+_TYPE = ("ce_type", REQUEST_TYPE)
+_SPEC = ("ce_specversion", SPEC_VERSION)
+_STREAM = {True: ("headrace-stream", b"1"), False: ("headrace-stream", b"0")}
+_ENDPOINT = {word: ("headrace-endpoint", word.value.encode()) for word in Endpoint}
+_DEFAULT = DEFAULT_TENANT.encode()
+_ENDPOINTS = {word.value.encode(): word for word in Endpoint}
+_RARE = frozenset(
+    name.value
+    for name in (
+        H.ATTEMPT,
+        H.DUE_MS,
+        H.ACCEPTED_MS,
+        H.HISTORY,
+        H.IDEMPOTENCY_KEY,
+        H.BODY_SHA256,
+        H.REPLAYS,
+    )
+)
 
 
 def encode(record: RequestRecord, source: bytes) -> list[tuple[str, bytes]]:
-    """The headers of `record`; `source` names the process that writes them. The value is `record.body`."""
+    """The headers of a new request; `source` names the process that writes them, the value is the body.
+
+    What a retry adds to them is written by `retries.retry_headers`.
+    """
     out: list[tuple[str, bytes]] = [
         ("ce_id", record.id.encode()),
-        ("ce_type", REQUEST_TYPE),
+        _TYPE,
         ("ce_source", source),
-        ("ce_specversion", SPEC_VERSION),
+        _SPEC,
         ("ce_time", rfc3339(record.accepted_ms)),
         ("content-type", record.content_type),
         ("headrace-tenant", record.tenant.encode()),
@@ -105,34 +127,28 @@ def encode(record: RequestRecord, source: bytes) -> list[tuple[str, bytes]]:
         ("headrace-deadline-ms", b"%d" % record.deadline_ms),
     ]
     if record.stream is not None:
-        out.append(("headrace-stream", b"1" if record.stream else b"0"))
+        out.append(_STREAM[record.stream])
     if record.endpoint is not None:
-        out.append(("headrace-endpoint", record.endpoint.value.encode()))
+        out.append(_ENDPOINT[record.endpoint])
     if record.reply is not None:
-        out.append(("headrace-reply-topic", record.reply.topic.encode()))
-        if record.reply.partition is not None:
-            out.append(("headrace-reply-partition", b"%d" % record.reply.partition))
-        if record.reply.instance is not None:
-            out.append(("headrace-reply-instance", record.reply.instance.encode()))
+        out += _address(record.reply)
     if record.traceparent:
         out.append(("traceparent", record.traceparent))
-    if record.attempt != 1 or record.history:
-        out.append(("headrace-attempt", b"%d" % record.attempt))
-        out.append(("headrace-attempts", encode_history(record.history)))
-    out += _rare(record)
+    if record.idempotency_key:
+        out.append(("headrace-idempotency-key", record.idempotency_key.encode()))
+    if record.body_sha256:
+        out.append(("headrace-body-sha256", record.body_sha256.encode()))
     return out
 
 
-def _rare(record: RequestRecord) -> list[tuple[str, bytes]]:
-    out: list[tuple[str, bytes]] = []
-    if record.due_ms:
-        out.append((H.DUE_MS.value, b"%d" % record.due_ms))
-    if record.idempotency_key:
-        out.append((H.IDEMPOTENCY_KEY.value, record.idempotency_key.encode()))
-    if record.body_sha256:
-        out.append((H.BODY_SHA256.value, record.body_sha256.encode()))
-    if record.replays:
-        out.append((H.REPLAYS.value, b"%d" % record.replays))
+@lru_cache(maxsize=1024)
+def _address(reply: ReplyTo) -> list[tuple[str, bytes]]:
+    """The same for every request of a process. The list is shared: copy it, never change it."""
+    out = [("headrace-reply-topic", reply.topic.encode())]
+    if reply.partition is not None:
+        out.append(("headrace-reply-partition", b"%d" % reply.partition))
+    if reply.instance is not None:
+        out.append(("headrace-reply-instance", reply.instance.encode()))
     return out
 
 
@@ -154,37 +170,45 @@ def decode(
     known = read_headers(headers)
     get = known.get
     try:
-        record_id = get("ce_id")
         endpoint = get("headrace-endpoint")
         stream = get("headrace-stream")
-        return RequestRecord(
-            id=RequestId(
-                _text(record_id) if record_id else _own_id(known, topic, partition, offset)
-            ),
+        own_id = get("ce_id")
+        record = RequestRecord(
+            id=_request_id(own_id) if own_id else _place_id(known, topic, partition, offset),
             body=value,
-            tenant=Tenant(_text(get("headrace-tenant", b"default"))),
-            lane=LaneName(_text(get("headrace-lane", b""))),
-            endpoint=Endpoint(endpoint.decode()) if endpoint else None,
-            model=ModelName(_text(get("headrace-model", b""))),
-            stream=None if stream is None else stream == b"1",
-            deadline_ms=_number(get("headrace-deadline-ms")),
-            attempt=_number(get("headrace-attempt"), 1),
-            due_ms=_number(get("headrace-due-ms")),
-            accepted_ms=_number(get("headrace-accepted-ms")),
+            tenant=_tenant(get("headrace-tenant") or _DEFAULT),
+            lane=_lane(get("headrace-lane") or b""),
+            endpoint=_ENDPOINTS[endpoint] if endpoint else None,
+            model=_model(get("headrace-model") or b""),
+            stream=stream == b"1" if stream else None,
+            deadline_ms=header_number(get("headrace-deadline-ms") or b"0"),
             reply=read_reply_to(known),
-            history=_history.decode(known["headrace-attempts"])
-            if "headrace-attempts" in known
-            else (),
-            traceparent=get("traceparent", b""),
-            idempotency_key=_text(get("headrace-idempotency-key", b"")),
-            body_sha256=_text(get("headrace-body-sha256", b"")),
-            content_type=get("content-type", JSON_TYPE),
-            replays=_number(get("headrace-replays")),
+            traceparent=get("traceparent") or b"",
+            content_type=get("content-type") or JSON_TYPE,
         )
+        if not known.keys().isdisjoint(_RARE):
+            _read_rare(record, known)
     except MalformedRecord:
         raise
+    except KeyError:
+        raise MalformedRecord(
+            "record_header_invalid", "headrace-endpoint is none we know"
+        ) from None
     except (ValueError, msgspec.MsgspecError) as error:
         raise MalformedRecord("record_header_invalid", str(error)) from error
+    return record
+
+
+def _read_rare(record: RequestRecord, known: dict[str, bytes]) -> None:
+    """Headers of retries and of few clients."""
+    get = known.get
+    record.attempt = header_number(get("headrace-attempt") or b"1")
+    record.due_ms = header_number(get("headrace-due-ms") or b"0")
+    record.accepted_ms = header_number(get("headrace-accepted-ms") or b"0")
+    record.history = _history.decode(get("headrace-attempts") or b"[]")
+    record.idempotency_key = header_text(get("headrace-idempotency-key") or b"")
+    record.body_sha256 = header_text(get("headrace-body-sha256") or b"")
+    record.replays = header_number(get("headrace-replays") or b"0")
 
 
 @lru_cache(maxsize=8)
@@ -198,25 +222,30 @@ def rfc3339(at_ms: int) -> bytes:
 
 
 def read_headers(headers: Headers) -> dict[str, bytes]:
-    """Headers by name, aliases resolved. Raises `MalformedRecord` on a repeated name of ours."""
+    """Headers by name, aliases resolved. Raises `MalformedRecord` on a repeated name of ours.
+
+    Kafka allows null as a header's value, though the clients' types do not say so.
+    """
     known = dict(headers)
     if len(known) != len(headers):
         names = [name for name, _ in headers if name.startswith(("headrace-", "ce_"))]
         if len(set(names)) != len(names):
             raise MalformedRecord("record_header_repeated", "a header of ours stands twice")
-    for alias, name in ALIASES.items():
-        if alias in known:
-            known.setdefault(str(name), known[alias])
+    if not known.keys().isdisjoint(ALIASES):
+        for alias, name in ALIASES.items():
+            if alias in known:
+                known.setdefault(name.value, known[alias])
     return known
 
 
-def _own_id(known: dict[str, bytes], topic: str, partition: int, offset: int) -> str:
+def _place_id(known: dict[str, bytes], topic: str, partition: int, offset: int) -> RequestId:
     """The id of a record that has none: where it stands, or, for a retry of it, where it first stood."""
-    if "headrace-source-topic" in known:
-        topic = _text(known["headrace-source-topic"])
-        partition = _number(known.get("headrace-source-partition"))
-        offset = _number(known.get("headrace-source-offset"))
-    return f"{topic}-{partition}-{offset}"
+    source = known.get("headrace-source-topic")
+    if source:
+        topic = header_text(source)
+        partition = header_number(known.get("headrace-source-partition") or b"0")
+        offset = header_number(known.get("headrace-source-offset") or b"0")
+    return RequestId(f"{topic}-{partition}-{offset}")
 
 
 def read_reply_to(known: dict[str, bytes]) -> ReplyTo | None:
@@ -224,31 +253,50 @@ def read_reply_to(known: dict[str, bytes]) -> ReplyTo | None:
     topic = known.get("headrace-reply-topic")
     if not topic:
         return None
-    partition = known.get("headrace-reply-partition")
-    instance = known.get("headrace-reply-instance")
+    return _reply_to(
+        topic, known.get("headrace-reply-partition"), known.get("headrace-reply-instance")
+    )
+
+
+@lru_cache(maxsize=1024)
+def _reply_to(topic: bytes, partition: bytes | None, instance: bytes | None) -> ReplyTo:
     return ReplyTo(
-        topic=_text(topic),
-        partition=None if partition is None else _partition(partition),
-        instance=None if instance is None else InstanceId(_text(instance)),
+        topic=header_text(topic),
+        partition=_partition(partition) if partition else None,
+        instance=InstanceId(header_text(instance)) if instance else None,
     )
 
 
 def _partition(value: bytes) -> int:
     if len(value) == 4 and not value.isdigit():
-        return int.from_bytes(value, "big", signed=True)
-    return _number(value)
+        number = int.from_bytes(value, "big", signed=True)
+        if number < 0:
+            raise MalformedRecord("record_header_invalid", "a partition below zero")
+        return number
+    return header_number(value)
 
 
-def _number(value: bytes | None, default: int = 0) -> int:
-    if value is None:
-        return default
+def header_number(value: bytes) -> int:
+    """A whole number from 0 on, of at most 15 digits. Raises `MalformedRecord`."""
     if not value.isdigit() or len(value) > 15:
         raise MalformedRecord("record_header_invalid", f"not a whole number: {value[:20]!r}")
     return int(value)
 
 
-def _text(value: bytes) -> str:
+def header_text(value: bytes) -> str:
+    """Printable text of at most 1 KiB. Raises `MalformedRecord` or `UnicodeDecodeError`."""
     text = value.decode()
-    if len(value) > MAX_VALUE_BYTES or not (text.isprintable() or not text):
-        raise MalformedRecord("record_header_invalid", "a header is too long or has control characters")
+    if len(value) > MAX_VALUE_BYTES or not text.isprintable():
+        raise MalformedRecord(
+            "record_header_invalid", "a header is too long or has control characters"
+        )
     return text
+
+
+header_word = lru_cache(maxsize=4096)(header_text)
+"""For headers with few different values."""
+# `header_text` under the types of what it reads, as calling a NewType for each would cost as much again.
+_request_id = cast("Callable[[bytes], RequestId]", header_text)
+_tenant = cast("Callable[[bytes], Tenant]", header_word)
+_lane = cast("Callable[[bytes], LaneName]", header_word)
+_model = cast("Callable[[bytes], ModelName]", header_word)

@@ -6,15 +6,36 @@ all. A final above the part size comes as parts `1/m` .. `m/m` of the same seq, 
 partition; header fields stand on every part.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import msgspec
 
-from headrace.schemas.headers import MAX_VALUE_BYTES, H
+from headrace.schemas.headers import H
 from headrace.schemas.names import DeploymentName, InstanceId, Outcome, RequestId
-from headrace.schemas.records import SPEC_VERSION, Headers, MalformedRecord, read_headers
+from headrace.schemas.records import (
+    SPEC_VERSION,
+    Headers,
+    MalformedRecord,
+    header_number,
+    header_text,
+    header_word,
+    read_headers,
+)
 
 REPLY_TYPE = b"headrace.reply"
 CANCEL_TYPE = b"headrace.cancel"
 PART_BYTES = 512 * 1024
+
+_TYPE = ("ce_type", REPLY_TYPE)
+_SPEC = ("ce_specversion", SPEC_VERSION)
+_FINAL = ("headrace-final", b"1")
+_NO_OUTCOME = ("headrace-outcome", b"")
+_OUTCOME = {word: ("headrace-outcome", word.value.encode()) for word in Outcome}
+_request_id = cast("Callable[[bytes], RequestId]", header_text)
+_instance = cast("Callable[[bytes], InstanceId]", header_word)
+_upstream = cast("Callable[[bytes], DeploymentName]", header_word)
+_OUTCOMES = {word.value.encode(): word for word in Outcome}
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -45,9 +66,9 @@ def encode(reply: Reply, source: bytes) -> list[tuple[str, bytes]]:
     """The headers of `reply`; the value is `reply.body`, the key the id."""
     out: list[tuple[str, bytes]] = [
         ("ce_id", reply.id.encode()),
-        ("ce_type", REPLY_TYPE),
+        _TYPE,
         ("ce_source", source),
-        ("ce_specversion", SPEC_VERSION),
+        _SPEC,
         ("headrace-seq", b"%d" % reply.seq),
         ("headrace-attempt", b"%d" % reply.attempt),
     ]
@@ -60,9 +81,9 @@ def encode(reply: Reply, source: bytes) -> list[tuple[str, bytes]]:
 
 def _final(reply: Reply) -> list[tuple[str, bytes]]:
     out: list[tuple[str, bytes]] = [
-        ("headrace-final", b"1"),
+        _FINAL,
         ("headrace-status", b"%d" % reply.status),
-        ("headrace-outcome", b"" if reply.outcome is None else reply.outcome.value.encode()),
+        _OUTCOME[reply.outcome] if reply.outcome else _NO_OUTCOME,
         ("content-type", reply.content_type),
         ("headrace-attempt-count", b"%d" % reply.attempts),
         ("headrace-queue-ms", b"%d" % reply.queue_ms),
@@ -80,45 +101,50 @@ def _final(reply: Reply) -> list[tuple[str, bytes]]:
 
 
 def decode(value: bytes | None, headers: Headers) -> Reply:
-    """Read a reply record. Raises `MalformedRecord`."""
-    known = read_headers(headers)
+    """Read a reply record. Only dispatchers write these. Raises `MalformedRecord`."""
+    known = dict(headers)
     get = known.get
     try:
         instance = get("headrace-reply-instance")
         reply = Reply(
-            id=RequestId(known["ce_id"].decode()),
+            id=_request_id(known["ce_id"]),
             body=value or b"",
             seq=int(known["headrace-seq"]),
             attempt=int(get("headrace-attempt", b"1")),
-            instance=None if instance is None else InstanceId(instance.decode()),
+            instance=_instance(instance) if instance else None,
         )
         if get("headrace-final") == b"1":
             _read_final(reply, known)
-    except (KeyError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MalformedRecord("reply_header_invalid", repr(error)) from error
     return reply
 
 
 def _read_final(reply: Reply, known: dict[str, bytes]) -> None:
     get = known.get
-    outcome = get("headrace-outcome")
     reply.final = True
     reply.status = int(known["headrace-status"])
-    reply.outcome = Outcome(outcome.decode()) if outcome else None
+    outcome = known["headrace-outcome"]
+    reply.outcome = _OUTCOMES[outcome] if outcome else None
     reply.content_type = get("content-type", b"application/json")
     reply.attempts = int(get("headrace-attempt-count", b"0"))
     reply.queue_ms = int(get("headrace-queue-ms", b"0"))
-    reply.upstream = DeploymentName(get("headrace-upstream", b"").decode())
-    reply.code = get("headrace-code", b"").decode()
-    reply.retry_after_ms = int(get("headrace-retry-after-ms", b"0"))
+    reply.upstream = _upstream(get("headrace-upstream", b""))
     reply.upstream_headers = get("headrace-upstream-headers", b"")
+    if "headrace-code" in known:
+        reply.code = known["headrace-code"].decode()
+    if "headrace-retry-after-ms" in known:
+        reply.retry_after_ms = int(known["headrace-retry-after-ms"])
     if "headrace-part" in known:
         i, _, n = known["headrace-part"].partition(b"/")
         reply.part = (int(i), int(n))
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """A record on `control`: do not start this request, abort it if it runs. Forgotten after `deadline_ms`."""
+    """A record on `control`: do not start this request, abort it if it runs.
+
+    Forgotten after `deadline_ms`.
+    """
 
     id: RequestId
     deadline_ms: int
@@ -139,10 +165,10 @@ def decode_cancel(headers: Headers) -> Cancel:
     """Read a cancel. Raises `MalformedRecord`."""
     known = read_headers(headers)
     try:
-        request_id = known["ce_id"].decode()
-        deadline_ms = int(known["headrace-deadline-ms"])
-    except (KeyError, ValueError) as error:
+        request_id = _request_id(known["ce_id"])
+        deadline_ms = header_number(known["headrace-deadline-ms"])
+    except (AttributeError, KeyError, ValueError) as error:
         raise MalformedRecord("cancel_header_invalid", repr(error)) from error
-    if not request_id or len(request_id) > MAX_VALUE_BYTES:
+    if not request_id:
         raise MalformedRecord("cancel_header_invalid", "a cancel needs a request id")
-    return Cancel(RequestId(request_id), deadline_ms)
+    return Cancel(request_id, deadline_ms)

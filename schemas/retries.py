@@ -21,19 +21,34 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def source_of(
-    headers: Headers, *, topic: str, partition: int, offset: int, key: bytes | None, timestamp_ms: int
+    headers: Headers,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    timestamp_ms: int,
 ) -> Source:
-    """The first record's place: named in the headers of a retry, else the record's own."""
+    """The first record's place: named in the headers of a retry, else the record's own.
+
+    A producer can write these headers too; where they cannot be read, they are not believed.
+    """
     known = dict(headers)
-    if H.SOURCE_TOPIC not in known:
+    if "headrace-source-topic" not in known:
         return Source(topic, partition, offset, key, timestamp_ms)
-    return Source(
-        known[H.SOURCE_TOPIC].decode(),
-        int(known[H.SOURCE_PARTITION]),
-        int(known[H.SOURCE_OFFSET]),
-        known.get(H.SOURCE_KEY),
-        int(known[H.ACCEPTED_MS]),
+    place = (
+        known["headrace-source-topic"],
+        known.get("headrace-source-partition"),
+        known.get("headrace-source-offset"),
+        known.get("headrace-accepted-ms"),
     )
+    try:
+        source, *numbers = (part.decode() for part in place if part)
+        first_partition, first_offset, accepted_ms = map(int, numbers)
+    except ValueError:
+        return Source(topic, partition, offset, key, timestamp_ms)
+    first_key = known.get("headrace-source-key")
+    return Source(source, first_partition, first_offset, first_key, accepted_ms)
 
 
 def first_headers(headers: Headers) -> list[tuple[str, bytes]]:
