@@ -4,6 +4,7 @@ The exit code says whether it ran, not what it found: a timed test never gates a
 """
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,16 +13,13 @@ from rich.console import Console
 
 from benchmarks.bench import Bench
 from benchmarks.harness.arena import arena
-from benchmarks.harness.machine import (
-    describe_commit,
-    describe_machine,
-    keep_to_two_cores,
-    raise_file_limit,
-)
+from benchmarks.harness.machine import machine_rows, raise_file_limit
 from benchmarks.harness.options import Options
-from benchmarks.harness.windows import ROOT
-from benchmarks.report.rows import Row, as_json, figure
+from benchmarks.harness.stacks import StackFailed
+from benchmarks.harness.windows import WindowFailed
+from benchmarks.report.rows import Row, as_json
 from benchmarks.report.table import as_table
+from headrace.cli.localkafka import LocalKafkaError
 from headrace.cli.progress import ConsoleReporter
 
 RESULTS = Path(__file__).with_name("results")
@@ -44,11 +42,7 @@ def main(
 ) -> None:
     """Measure Headrace beside the bare loop of its own stack, in about five minutes."""
     console = Console(highlight=False)
-    machine = [
-        figure("machine", "machine", describe_machine(), ""),
-        figure("commit", "commit", describe_commit(ROOT), ""),
-        figure("cores", "everything runs on", keep_to_two_cores(), ""),
-    ]
+    machine = machine_rows()
     for row in machine:
         console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
     options = Options(pairs=pairs, seconds=seconds, profile=profile, control=control)
@@ -71,4 +65,9 @@ async def run(options: Options, wanted: frozenset[str], results: Path) -> list[R
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    try:
+        app()
+    except (LocalKafkaError, StackFailed, WindowFailed) as failed:
+        sys.exit(str(failed))

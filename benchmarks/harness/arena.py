@@ -50,7 +50,7 @@ async def arena(options: Options, reporter: Reporter) -> AsyncIterator[Arena]:
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         async with LocalKafka(folder / "kafka", reporter=reporter) as kafka, Lifeline() as lifeline:
-            upstreams, upstream_pids = await _start_upstreams(lifeline, folder, options)
+            upstreams, upstream_pids = await start_upstreams(lifeline, folder, options)
             ground = Ground(lifeline, folder, kafka.bootstrap, upstreams)
             start_other = start_bare if options.control else start_product
             bare = await start_bare(ground, BARE)
@@ -59,7 +59,7 @@ async def arena(options: Options, reporter: Reporter) -> AsyncIterator[Arena]:
             yield Arena(upstreams, bare, product, pids)
 
 
-async def _start_upstreams(
+async def start_upstreams(
     lifeline: Lifeline, folder: Path, options: Options
 ) -> tuple[Upstreams, dict[str, int]]:
     """nginx where there is one; the server for streams can do its work too."""

@@ -8,11 +8,23 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.harness.windows import ROOT
+from benchmarks.report.rows import Row, figure
+
 CORES = 2
 """Everything runs on so many cores: Kafka, upstreams, both stacks, the generator."""
 
 
 FILES = 16_384
+
+
+def machine_rows() -> list[Row]:
+    """Binds this process to its cores, and says what everything is measured on."""
+    return [
+        figure("machine", "machine", describe_machine(), ""),
+        figure("commit", "commit", describe_commit(ROOT), ""),
+        figure("cores", "everything runs on", keep_to_two_cores(), ""),
+    ]
 
 
 def describe_machine() -> str:

@@ -130,7 +130,9 @@ async def start_product(ground: Ground, name: str) -> Stack:
 
 
 def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: str) -> str:
-    pepper = "the bench's own"
+    pepper_file = ground.folder / "pepper"
+    pepper = secrets.token_hex(16)
+    pepper_file.write_text(pepper, encoding="utf-8")
 
     def deployment(model: str, upstream_port: int) -> dict[str, object]:
         upstream = {"base_url": f"http://127.0.0.1:{upstream_port}/v1"}
@@ -158,7 +160,7 @@ def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: 
             deployment(STREAM_MODEL, ground.upstreams.stream),
         ],
         "tenants": {TENANT: {"keys": [digest(api_key, pepper)]}},
-        "auth": {"mode": "keys", "pepper": pepper},
+        "auth": {"mode": "keys", "pepper": f"${{file:{pepper_file}}}"},
     }
     return yaml.safe_dump(config)
 
