@@ -1,8 +1,8 @@
 """The error catalogue: each error Headrace itself can answer with, in one table.
 
 A code never changes its meaning. `status`, `openai_type` and `anthropic_type` are what the two client
-libraries sort their exceptions by; `retryable` is sent as `x-should-retry`. docs/errors.md is
-generated from here.
+libraries sort their exceptions by; `retryable` is sent as `x-should-retry`. docs/reference/errors.md
+is generated from here.
 """
 
 from enum import StrEnum
@@ -70,39 +70,77 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.INVALID_CONTENT_TYPE: _bad(415, "Send `content-type: application/json`."),
     Code.INVALID_HEADER: _bad(400, "Header values are printable text of at most 1 KiB."),
     Code.UNKNOWN_LANE: _bad(400, "Use one of the configured lanes."),
-    Code.INVALID_DEADLINE: _bad(400, "A deadline lies in the future, at most the lane's longest ahead."),
+    Code.INVALID_DEADLINE: _bad(
+        400, "A deadline lies in the future, at most the lane's longest ahead."
+    ),
     Code.MODEL_REQUIRED: _bad(400, "Name a model in the body."),
     Code.MODEL_NOT_FOUND: ErrorSpec(
-        404, "invalid_request_error", "not_found_error", False, "Use a name that GET /v1/models lists."
+        404,
+        "invalid_request_error",
+        "not_found_error",
+        False,
+        "Use a name that GET /v1/models lists.",
     ),
     Code.NOT_FOUND: ErrorSpec(
-        404, "invalid_request_error", "not_found_error", False, "Check the path against the API reference."
+        404,
+        "invalid_request_error",
+        "not_found_error",
+        False,
+        "Check the path against the API reference.",
     ),
     Code.METHOD_NOT_ALLOWED: _bad(405, "Use the method that the `allow` header names."),
     Code.RECORD_TOO_LARGE: ErrorSpec(
-        413, "invalid_request_error", "request_too_large", False, "Make the body smaller than `max_body_bytes`."
+        413,
+        "invalid_request_error",
+        "request_too_large",
+        False,
+        "Make the body smaller than `max_body_bytes`.",
     ),
     Code.INVALID_API_KEY: ErrorSpec(
-        401, "authentication_error", "authentication_error", False, "Send a valid key as `Authorization: Bearer`."
+        401,
+        "authentication_error",
+        "authentication_error",
+        False,
+        "Send a valid key as `Authorization: Bearer`.",
     ),
     Code.FORBIDDEN: ErrorSpec(
-        403, "permission_error", "permission_error", False, "Ask the operator to allow this model or lane for the tenant."
+        403,
+        "permission_error",
+        "permission_error",
+        False,
+        "Ask the operator to allow this model or lane for the tenant.",
     ),
     Code.QUEUE_FULL: ErrorSpec(
-        429, "rate_limit_error", "rate_limit_error", True, "Wait as long as `Retry-After` says; more replicas raise the bound."
+        429,
+        "rate_limit_error",
+        "rate_limit_error",
+        True,
+        "Wait as long as `Retry-After` says; more replicas raise the bound.",
     ),
     Code.KAFKA_UNAVAILABLE: _ours(503, "Wait as long as `Retry-After` says; nothing was accepted."),
     Code.KAFKA_TOPIC_MISSING: _ours(503, "The operator runs `headrace topics apply`."),
     Code.KAFKA_ACL_DENIED: _ours(503, "The operator grants this role its Kafka rights."),
     Code.NOT_READY: _ours(503, "Wait as long as `Retry-After` says."),
     Code.SHUTTING_DOWN: _ours(503, "Send the request to another replica."),
-    Code.WAIT_TOO_LONG: _ours(504, "Ask with a longer deadline on a slower lane, or submit a job.", retryable=False),
-    Code.DEADLINE_EXCEEDED: _ours(504, "The deadline passed first; allow more time or use a higher lane.", retryable=False),
-    Code.CANCELLED: ErrorSpec(499, "invalid_request_error", "api_error", False, "The request was cancelled by its owner."),
-    Code.ATTEMPTS_EXHAUSTED: _ours(502, "The upstream kept failing; the request is kept as a dead letter.", retryable=False),
-    Code.UNPROCESSABLE_RECORD: _bad(422, "The record cannot be read; see the dead letter's reason."),
+    Code.WAIT_TOO_LONG: _ours(
+        504, "Ask with a longer deadline on a slower lane, or submit a job.", retryable=False
+    ),
+    Code.DEADLINE_EXCEEDED: _ours(
+        504, "The deadline passed first; allow more time or use a higher lane.", retryable=False
+    ),
+    Code.CANCELLED: ErrorSpec(
+        499, "invalid_request_error", "api_error", False, "The request was cancelled by its owner."
+    ),
+    Code.ATTEMPTS_EXHAUSTED: _ours(
+        502, "The upstream kept failing; the request is kept as a dead letter.", retryable=False
+    ),
+    Code.UNPROCESSABLE_RECORD: _bad(
+        422, "The record cannot be read; see the dead letter's reason."
+    ),
     Code.RESPONSE_TOO_LARGE: _ours(502, "The answer passed 64 MB.", retryable=False),
-    Code.UPSTREAM_STREAM_BROKEN: _ours(502, "The stream ended early; what came is a true prefix. Ask again.", retryable=False),
+    Code.UPSTREAM_STREAM_BROKEN: _ours(
+        502, "The stream ended early; what came is a true prefix. Ask again.", retryable=False
+    ),
     Code.UPSTREAM_UNREACHABLE: _ours(502, "No connection to the upstream.", retryable=False),
     Code.UPSTREAM_TIMEOUT: _ours(504, "The upstream did not answer in time.", retryable=False),
     Code.REPLY_LOST: _ours(502, "A part of the answer could not be read back; ask again."),
@@ -129,7 +167,9 @@ _encode = msgspec.json.Encoder().encode
 
 def error_body(code: Code, message: str, param: str | None = None) -> bytes:
     """The error in the OpenAI API's shape, which every endpoint so far speaks."""
-    return _encode(_OpenAIBody(OpenAIError(message, CATALOGUE[code].openai_type, param, code.value)))
+    return _encode(
+        _OpenAIBody(OpenAIError(message, CATALOGUE[code].openai_type, param, code.value))
+    )
 
 
 def error_event(body: bytes) -> bytes:

@@ -43,7 +43,7 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Snap(msgspec.Struct, frozen=True, array_like=True, tag="snap"):
-    """State of the partition: all offsets below `watermark` are done, and those in `done` (half-open ranges)."""
+    """State of the partition: done are all offsets below `watermark` and in `done` (half-open ranges)."""
 
     session: SessionId
     watermark: int

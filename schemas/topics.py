@@ -55,7 +55,7 @@ class Topics:
         for kind in ("requests.", "delay."):
             stem = self.prefix + kind
             if source.startswith(stem):
-                return f"{self.prefix}journal.{source[len(stem):]}"
+                return f"{self.prefix}journal.{source[len(stem) :]}"
         raise ValueError(f"{source} has no journal")
 
     def dispatch_group(self, lane: LaneName) -> str:
@@ -90,8 +90,19 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
             delay = names.delay(lane, tier)
             add(delay, counts.delay, keep_ms, max_message_bytes=str(RECORD_BYTES + 65536))
             add(names.journal(delay), counts.delay, keep_ms)
-    add(names.dead_letters, counts.dead_letters, 14 * DAY_MS, max_message_bytes=str(RECORD_BYTES + 65536))
-    add(names.replies, counts.replies, HOUR_MS, max_message_bytes=str(RECORD_BYTES), segment_bytes=str(64 << 20))
+    add(
+        names.dead_letters,
+        counts.dead_letters,
+        14 * DAY_MS,
+        max_message_bytes=str(RECORD_BYTES + 65536),
+    )
+    add(
+        names.replies,
+        counts.replies,
+        HOUR_MS,
+        max_message_bytes=str(RECORD_BYTES),
+        segment_bytes=str(64 << 20),
+    )
     add(names.control, counts.control, longest_ms + DAY_MS)
     add(names.fleet, 1, HOUR_MS)
     add(names.events, counts.events, 7 * DAY_MS)
@@ -111,7 +122,9 @@ def _settings(retention_ms: int, min_insync: int) -> dict[str, str]:
 
 def request_topics(names: Topics, lanes: Iterable[LaneName]) -> list[str]:
     """Topics whose retention must outlast the longest deadline."""
-    return [t for lane in lanes for t in (names.requests(lane), *(names.delay(lane, k) for k in TIERS))]
+    return [
+        t for lane in lanes for t in (names.requests(lane), *(names.delay(lane, k) for k in TIERS))
+    ]
 
 
 @lru_cache(maxsize=65536)
