@@ -18,7 +18,8 @@ def broken_by(error: Exception, *, sent: bool, answered: bool) -> Break:
     the request was sent: nothing can tell the two apart, so it is `NO_ANSWER`.
     """
     if isinstance(error, Overdue):
-        return error.broken
+        waiting = error.broken is Break.FIRST_BYTE_TIMEOUT
+        return Break.NOT_SENT if waiting and not sent else error.broken
     if isinstance(error, TooLarge):
         return Break.TOO_LARGE
     if answered or isinstance(error, aiohttp.ClientResponseError):

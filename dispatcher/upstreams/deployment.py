@@ -31,7 +31,8 @@ class Deployment:
         self._pulse = pulse
         renamed = config.upstream.model
         self._model = renamed if renamed != config.model else None
-        self._urls = {each: _url(config.upstream.base_url, each) for each in Endpoint}
+        base_url = config.upstream.base_url.rstrip("/")
+        self._urls = {each: URL(f"{base_url}/{each.value}") for each in Endpoint}
         self._session = _session(config)
 
     async def call(self, call: Call, forward: Forward) -> CallEnd:
@@ -80,12 +81,6 @@ class Deployment:
         finally:
             if not response.content.is_eof():
                 response.close()
-
-
-def _url(base_url: str, endpoint: Endpoint) -> URL:
-    """The endpoint below the base URL; a query of the base (`?api-version=`) stays at the end."""
-    path, mark, query = base_url.partition("?")
-    return URL(f"{path.rstrip('/')}/{endpoint.value}{mark}{query}")
 
 
 def _session(config: DeploymentConfig) -> aiohttp.ClientSession:
