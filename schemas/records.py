@@ -3,18 +3,15 @@
 Value: the client's body, byte for byte; never parsed and rebuilt on the way. A record with only a
 body and a reply topic is complete: everything else has a default. Unknown headers are ignored, so
 a newer producer does not break an older dispatcher. A header that is empty or null counts as missing.
-
-Wire shape of headers: a sequence of (name, bytes), as aiokafka and confluent-kafka give them.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import lru_cache
 from typing import cast
 
 import msgspec
 
-from headrace.schemas.headers import ALIASES, MAX_HISTORY_BYTES, MAX_VALUE_BYTES, H
+from headrace.schemas.headers import MAX_HISTORY_BYTES, H
 from headrace.schemas.names import (
     DEFAULT_TENANT,
     DeploymentName,
@@ -25,19 +22,35 @@ from headrace.schemas.names import (
     RequestId,
     Tenant,
 )
+from headrace.schemas.wire import (
+    Headers,
+    MalformedRecord,
+    header_number,
+    header_text,
+    header_word,
+    read_headers,
+    rfc3339,
+)
 
-Headers = Sequence[tuple[str, bytes]]
+__all__ = [
+    "JSON_TYPE",
+    "REQUEST_TYPE",
+    "SPEC_VERSION",
+    "Attempt",
+    "Headers",
+    "MalformedRecord",
+    "ReplyTo",
+    "RequestRecord",
+    "decode",
+    "encode",
+    "encode_history",
+    "read_headers",
+    "read_reply_to",
+]
+
 REQUEST_TYPE = b"headrace.request"
 SPEC_VERSION = b"1.0"
 JSON_TYPE = b"application/json"
-
-
-class MalformedRecord(ValueError):
-    """A record whose headers or body cannot be read; `code` is the stable error code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -194,7 +207,7 @@ def decode(
         raise MalformedRecord(
             "record_header_invalid", "headrace-endpoint is none we know"
         ) from None
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise MalformedRecord("record_header_invalid", str(error)) from error
     return record
 
@@ -209,33 +222,6 @@ def _read_rare(record: RequestRecord, known: dict[str, bytes]) -> None:
     record.idempotency_key = header_text(get("headrace-idempotency-key") or b"")
     record.body_sha256 = header_text(get("headrace-body-sha256") or b"")
     record.replays = header_number(get("headrace-replays") or b"0")
-
-
-@lru_cache(maxsize=8)
-def _rfc3339_second(epoch_s: int) -> bytes:
-    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-
-
-def rfc3339(at_ms: int) -> bytes:
-    """Epoch ms as CloudEvents wants its times (RFC 3339, UTC, milliseconds)."""
-    return b"%s.%03dZ" % (_rfc3339_second(at_ms // 1000), at_ms % 1000)
-
-
-def read_headers(headers: Headers) -> dict[str, bytes]:
-    """Headers by name, aliases resolved. Raises `MalformedRecord` on a repeated name of ours.
-
-    Kafka allows null as a header's value, though the clients' types do not say so.
-    """
-    known = dict(headers)
-    if len(known) != len(headers):
-        names = [name for name, _ in headers if name.startswith(("headrace-", "ce_"))]
-        if len(set(names)) != len(names):
-            raise MalformedRecord("record_header_repeated", "a header of ours stands twice")
-    if not known.keys().isdisjoint(ALIASES):
-        for alias, name in ALIASES.items():
-            if alias in known:
-                known.setdefault(name.value, known[alias])
-    return known
 
 
 def _place_id(known: dict[str, bytes], topic: str, partition: int, offset: int) -> RequestId:
@@ -276,25 +262,6 @@ def _partition(value: bytes) -> int:
     return header_number(value)
 
 
-def header_number(value: bytes) -> int:
-    """A whole number from 0 on, of at most 15 digits. Raises `MalformedRecord`."""
-    if not value.isdigit() or len(value) > 15:
-        raise MalformedRecord("record_header_invalid", f"not a whole number: {value[:20]!r}")
-    return int(value)
-
-
-def header_text(value: bytes) -> str:
-    """Printable text of at most 1 KiB. Raises `MalformedRecord` or `UnicodeDecodeError`."""
-    text = value.decode()
-    if len(value) > MAX_VALUE_BYTES or not text.isprintable():
-        raise MalformedRecord(
-            "record_header_invalid", "a header is too long or has control characters"
-        )
-    return text
-
-
-header_word = lru_cache(maxsize=4096)(header_text)
-"""For headers with few different values."""
 # `header_text` under the types of what it reads, as calling a NewType for each would cost as much again.
 _request_id = cast("Callable[[bytes], RequestId]", header_text)
 _tenant = cast("Callable[[bytes], Tenant]", header_word)

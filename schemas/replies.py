@@ -13,8 +13,8 @@ import msgspec
 
 from headrace.schemas.headers import H
 from headrace.schemas.names import DeploymentName, InstanceId, Outcome, RequestId
-from headrace.schemas.records import (
-    SPEC_VERSION,
+from headrace.schemas.records import SPEC_VERSION
+from headrace.schemas.wire import (
     Headers,
     MalformedRecord,
     header_number,
