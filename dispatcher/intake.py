@@ -19,7 +19,7 @@ from headrace.schemas.records import (
     read_reply_to,
 )
 from headrace.schemas.retries import Source, source_of
-
+from headrace.schemas.wire import header_text
 
 _ABSENT = msgspec.Raw(b"null")
 
@@ -62,7 +62,7 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
     source = _source(record)
     accepted_ms = source.timestamp_ms
     attempt, history = request.attempt, request.history
-    lost = tenure.ambiguous.pop(record.offset, None)
+    lost = tenure.ambiguous.get(record.offset)
     if lost is not None:
         history = (*history, lost_attempt(lost, record.timestamp))
         attempt = lost + 1
@@ -114,7 +114,7 @@ def _complete(request: RequestRecord) -> Endpoint:
         raise MalformedRecord(
             "record_body_invalid", f"the value is not a request body: {error}"
         ) from error
-    request.model = request.model or ModelName(body.model)
+    request.model = request.model or ModelName(header_text(body.model.encode()))
     if not request.model:
         raise MalformedRecord("record_model_missing", "neither a header nor the body names a model")
     if request.stream is None:

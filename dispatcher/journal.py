@@ -3,62 +3,94 @@
 How it works. Each owner of a partition is a *session*. A CLAIM makes its session the owner; from there
 on an older session may only finish what it had started before. So two readers of the same log agree
 on who ran what, whatever each of them believed while it wrote, and a frozen owner that wakes up
-changes nothing (P13). A SNAP stands for all entries before it.
+changes nothing (P13).
+
+A SNAP stands for all entries of its own session before it. What older sessions ended meanwhile may
+stand before the SNAP and yet be missing in it, since its writer had not read it: such entries win over
+the SNAP, and a reader begins where the SNAP's writer had read to, not at the SNAP.
 """
 
-from collections.abc import Iterable
+from typing import NewType
 
 from headrace.schemas.journal import LOST, Claim, Entry, InFlight, Release, SessionId, Snap, Work
+
+Bookmark = NewType("Bookmark", str)
+"""Where a successor begins to read: journal offset and the owner there. It travels with each commit."""
+
+
+def bookmark(followed: int, owner: SessionId) -> Bookmark:
+    """The bookmark that goes with a SNAP of `owner`, who had read the journal up to `followed`."""
+    return Bookmark(f"{followed} {owner}")
+
+
+def open_at(mark: str) -> tuple[int, SessionId | None]:
+    """The offset to read from and the owner there; the journal's beginning if there is no bookmark."""
+    offset, _, owner = mark.partition(" ")
+    if not (offset.isdecimal() and offset.isascii() and owner):
+        return 0, None
+    return int(offset), SessionId(owner)
 
 
 class JournalState:
     """State of one partition after the entries applied so far."""
 
-    def __init__(self) -> None:
-        self.owner: SessionId | None = None
+    def __init__(self, owner: SessionId | None = None) -> None:
+        """`owner` of the partition where the reading begins; None: not known, all that is written counts."""
+        self.owner = owner
         self.watermark = 0
         self.done: set[int] = set()
         self.in_flight: dict[int, InFlight] = {}
         self.lost: dict[int, int] = {}
         """Offset -> attempt of calls that their own process cut short: to be run again."""
         self.released: set[SessionId] = set()
+        self._told: dict[tuple[SessionId, int], int | str] = {}
+        """What older sessions said last of an offset: the attempt they run, or how it ended."""
 
-    def apply(self, entry: Entry) -> list[int]:
-        """Take the next entry of the log; returns the offsets it finished or gave up."""
+    def apply(self, entry: Entry) -> None:
+        """Take the next entry of the log."""
         match entry:
             case Claim():
                 self.owner = entry.session
-                return []
             case Work():
-                return self._work(entry)
+                self._work(entry)
             case Snap():
                 self._snap(entry)
-                return []
             case Release():
                 self.released.add(entry.session)
-                return []
 
-    def _work(self, entry: Work) -> list[int]:
-        if self.owner is None:
-            # The CLAIM that made it owner is older than the log: retention took it.
-            self.owner = entry.session
-        owns = entry.session == self.owner
-        if owns:
-            for offset, attempt in entry.started:
-                self.in_flight[offset] = InFlight(offset, attempt, entry.session)
-                self.lost.pop(offset, None)
-        ended = []
+    def unfinished(self) -> tuple[list[InFlight], dict[int, int]]:
+        """Calls that may still run, and offset -> attempt of those that are lost."""
+        running = [c for c in self.in_flight.values() if c.session not in self.released]
+        given_up = [c for c in self.in_flight.values() if c.session in self.released]
+        return running, self.lost | {call.offset: call.attempt for call in given_up}
+
+    def _work(self, entry: Work) -> None:
+        owns = self.owner in (None, entry.session)
+        for offset, attempt in entry.started:
+            if owns or self._runs(entry.session, offset):
+                self._start(InFlight(offset, attempt, entry.session))
         for offset, how in entry.done:
-            call = self.in_flight.get(offset)
-            if not owns and (call is None or call.session != entry.session):
-                continue
-            self.in_flight.pop(offset, None)
-            ended.append(offset)
-            if how == LOST:
-                self.lost[offset] = call.attempt if call else 0
-            else:
-                self.done.add(offset)
-        return ended
+            if owns or self._runs(entry.session, offset):
+                self._end(offset, how)
+        if not owns:
+            self._told |= {(entry.session, offset): word for offset, word in entry.started}
+            self._told |= {(entry.session, offset): word for offset, word in entry.done}
+
+    def _runs(self, session: SessionId, offset: int) -> bool:
+        call = self.in_flight.get(offset)
+        return call is not None and call.session == session
+
+    def _start(self, call: InFlight) -> None:
+        self.in_flight[call.offset] = call
+        self.lost.pop(call.offset, None)
+
+    def _end(self, offset: int, how: str) -> None:
+        call = self.in_flight.pop(offset, None)
+        if how == LOST:
+            self.lost[offset] = call.attempt if call else 0
+        else:
+            self.lost.pop(offset, None)
+            self.done.add(offset)
 
     def _snap(self, entry: Snap) -> None:
         if self.owner not in (None, entry.session):
@@ -67,12 +99,11 @@ class JournalState:
         self.watermark = entry.watermark
         self.done = {offset for start, end in entry.done for offset in range(start, end)}
         self.in_flight = {call.offset: call for call in entry.in_flight}
-        self.lost = {}
-
-
-def fold(entries: Iterable[Entry]) -> JournalState:
-    """The state after `entries`."""
-    state = JournalState()
-    for entry in entries:
-        state.apply(entry)
-    return state
+        self.lost = dict(entry.lost)
+        for call in entry.in_flight:
+            match self._told.get((call.session, call.offset)):
+                case int(attempt):
+                    self._start(InFlight(call.offset, attempt, call.session))
+                case str(how):
+                    self._end(call.offset, how)
+        self._told = {key: word for key, word in self._told.items() if key[1] >= entry.watermark}

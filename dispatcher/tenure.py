@@ -9,6 +9,7 @@ they are *ambiguous* and run again as the next attempt. No I/O.
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from headrace.dispatcher.journal import bookmark
 from headrace.dispatcher.offsets import OffsetTracker
 from headrace.schemas.journal import (
     LOST,
@@ -61,26 +62,34 @@ class Tenure:
         done: Collection[int] = (),
         elders: Collection[InFlight] = (),
         lost: dict[int, int] | None = None,
+        owned: bool = True,
+        followed: int = 0,
+        bookmark: str = "",
     ) -> None:
-        """`delay_ms` is the constant delay of a delay topic, 0 on a lane."""
+        """`delay_ms` is the constant delay of a delay topic, 0 on a lane.
+
+        `followed` is the journal offset up to which the journal was read, exclusive; `bookmark` where
+        this reading began.
+        """
         self.topic = topic
         self.partition = partition
         self.journal = journal
         self.lane = lane
         self.delay_ms = delay_ms
         self.session = session
-        self.owned = True
+        self.owned = owned
         self.tracker = OffsetTracker(position, done)
         self.running: dict[int, int] = {}
         """Offset -> attempt of what this session started and has not finished."""
         self.elders = {call.offset: call for call in elders if call.offset >= position}
         self.ambiguous: dict[int, int] = {o: a for o, a in (lost or {}).items() if o >= position}
-        """Offset -> attempt that was cut short: the next run is the next attempt."""
+        """Offset -> attempt that was cut short and not run again yet: the next run is the next attempt."""
         self._held: dict[int, SourceRecord] = {}
         self._freed: set[int] = set()
         """Offsets that were held and may be admitted once more, now to run."""
-        self.snap_offset = -1
-        """Journal offset of the last SNAP that Kafka acknowledged, -1 for none."""
+        self.followed = followed
+        self.bookmark = bookmark
+        """Where a successor begins to read to meet a SNAP that counts; see `follow`."""
         self.touched = False
         """Whether anything ended since the last SNAP was asked for."""
 
@@ -102,25 +111,40 @@ class Tenure:
     def started(self, offset: int, attempt: int) -> None:
         """A call for `offset` begins."""
         self.running[offset] = attempt
+        self.ambiguous.pop(offset, None)
 
     def finished(self, offset: int) -> None:
         """`offset` has its outcome, acknowledged by Kafka."""
         self.running.pop(offset, None)
+        self.ambiguous.pop(offset, None)
         self.tracker.finish(offset)
         self.touched = True
 
-    def follow(self, entry: Entry) -> list[SourceRecord]:
-        """An entry of another session; returns held records that must now run here."""
+    def cut_short(self, offset: int) -> None:
+        """The call for `offset` was given up: the next owner runs it again."""
+        attempt = self.running.pop(offset, None)
+        if attempt is not None:
+            self.ambiguous[offset] = attempt
+
+    def follow(self, entry: Entry, at: int) -> list[SourceRecord]:
+        """The journal's entry at offset `at`; returns held records that must now run here.
+
+        Of its own entries a session needs its SNAPs only: one that it reads back before anybody
+        else's CLAIM counts, and a successor may begin to read where that SNAP's maker had read to.
+        """
+        freed: list[SourceRecord] = []
         match entry:
-            case Claim():
+            case Snap() if entry.session == self.session and self.owned:
+                self.bookmark = bookmark(entry.followed, self.session)
+            case Claim() if entry.session != self.session:
                 self.owned = False
-                return []
             case Release():
-                return self._orphan(lambda call: call.session == entry.session)
+                freed = self._orphan(lambda call: call.session == entry.session)
             case Work():
-                return self._elder_work(entry)
-            case Snap():
-                return []
+                freed = self._elder_work(entry)
+        if self.owned:
+            self.followed = at + 1
+        return freed
 
     def bury(self, alive: Callable[[ProcessId], bool]) -> list[SourceRecord]:
         """Give up waiting for elders of dead processes; returns held records that must now run here."""
@@ -128,6 +152,10 @@ class Tenure:
 
     def _elder_work(self, entry: Work) -> list[SourceRecord]:
         freed: list[SourceRecord] = []
+        for offset, attempt in entry.started:
+            call = self.elders.get(offset)
+            if call is not None and call.session == entry.session:
+                self.elders[offset] = InFlight(offset, attempt, entry.session)
         for offset, how in entry.done:
             call = self.elders.get(offset)
             if call is None or call.session != entry.session:
@@ -152,7 +180,7 @@ class Tenure:
         return freed
 
     def snap(self) -> Snap:
-        """Everything a successor must know."""
+        """Everything a successor must know. Wanted after a CLAIM of another too: it is then ignored."""
         running = [
             InFlight(offset, attempt, self.session) for offset, attempt in self.running.items()
         ]
@@ -161,4 +189,6 @@ class Tenure:
             self.tracker.watermark,
             self.tracker.done_ranges(),
             running + list(self.elders.values()),
+            list(self.ambiguous.items()),
+            self.followed,
         )

@@ -116,6 +116,7 @@ RETRY_STATE: frozenset[str] = frozenset(
         H.SOURCE_OFFSET,
         H.SOURCE_KEY,
         H.ACCEPTED_MS,
+        H.REASON,
     )
 )
-"""Headers that a retry adds to the original ones; a dead letter takes them off again."""
+"""Headers that a retry or a dead letter adds to the original ones; what is made of it takes them off."""

@@ -43,12 +43,20 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Snap(msgspec.Struct, frozen=True, array_like=True, tag="snap"):
-    """State of the partition: done are all offsets below `watermark` and in `done` (half-open ranges)."""
+    """The partition as its owner knows it: offsets below `watermark` are done, and those in `done`.
+
+    `done` has half-open ranges. Of older sessions' calls it knows what its writer had read by then, so
+    their entries shortly before a SNAP still count.
+    """
 
     session: SessionId
     watermark: int
     done: list[tuple[int, int]]
     in_flight: list[InFlight]
+    lost: list[tuple[int, int]] = []
+    """Offset and attempt of calls that were cut short and have not run again yet."""
+    followed: int = 0
+    """Journal offset up to which its writer had read when it made this; exclusive."""
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
@@ -68,6 +76,10 @@ Entry = Claim | Work | Snap | Release
 
 LOST = "lost"
 """The `how` of an offset whose call was cut short by its own process: not done, to be run again."""
+
+
+SNAP = b'["snap"'
+"""How an encoded SNAP begins."""
 
 
 def process_of(session: SessionId) -> ProcessId:

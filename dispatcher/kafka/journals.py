@@ -8,7 +8,7 @@ import asyncio
 
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.tenure import Tenure
-from headrace.schemas.journal import Claim, Release, Work, encode
+from headrace.schemas.journal import Claim, Release, Snap, Work, encode
 
 
 class JournalWriter:
@@ -39,7 +39,7 @@ class JournalWriter:
 
     def cut_short(self, tenure: Tenure, offset: int, how: str) -> None:
         """A call is given up by its own process: the next owner runs it again."""
-        tenure.running.pop(offset, None)
+        tenure.cut_short(offset)
         self._pending(tenure).done.append((offset, how))
 
     def want_snap(self, tenure: Tenure) -> None:
@@ -66,15 +66,11 @@ class JournalWriter:
             work, self._work = self._work, {}
             snaps, self._snaps = self._snaps, {}
             sends = [self._send(tenure, entry) for tenure, entry in work.items()]
-            taken = [(tenure, encode(tenure.snap())) for tenure in snaps]
-            await asyncio.gather(*sends, *(self._snap(tenure, value) for tenure, value in taken))
+            sends += [self._send(tenure, tenure.snap()) for tenure in snaps]
+            await asyncio.gather(*sends)
 
-    async def _send(self, tenure: Tenure, entry: Work) -> None:
+    async def _send(self, tenure: Tenure, entry: Work | Snap) -> None:
         await self._outbox.send(tenure.journal, encode(entry), partition=tenure.partition)
-
-    async def _snap(self, tenure: Tenure, value: bytes) -> None:
-        ack = await self._outbox.send(tenure.journal, value, partition=tenure.partition)
-        tenure.snap_offset = max(tenure.snap_offset, ack.offset)
 
     def _pending(self, tenure: Tenure) -> Work:
         work = self._work.get(tenure)

@@ -157,8 +157,7 @@ class Source(ConsumerRebalanceListener):
         offsets = {}
         for tenure in tenures:
             tp = TopicPartition(tenure.topic, tenure.partition)
-            metadata = str(tenure.snap_offset) if tenure.snap_offset >= 0 else ""
-            position = OffsetAndMetadata(tenure.tracker.watermark, metadata)
+            position = OffsetAndMetadata(tenure.tracker.watermark, tenure.bookmark)
             if self._committed.get(tp) != position:
                 offsets[tp] = position
         if not offsets:

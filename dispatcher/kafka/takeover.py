@@ -9,11 +9,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from headrace.dispatcher.journal import JournalState
+from headrace.dispatcher.journal import JournalState, open_at
 from headrace.dispatcher.kafka.follower import Follower
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.tenure import SourceRecord, Tenure
-from headrace.schemas.journal import Claim, ProcessId, SessionId, decode
+from headrace.schemas.journal import SNAP, Claim, ProcessId, SessionId, decode
 from headrace.schemas.names import LaneName
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
@@ -27,14 +27,16 @@ class _Reading:
     def __init__(self, session: SessionId, freed: Freed, log: Log) -> None:
         self.session = session
         self.state = JournalState()
+        self.followed = 0
         self.tenure: Tenure | None = None
         self._freed = freed
         self._log = log
         self._own = f'"{session}"'.encode()
 
     def take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        self.followed = record.offset + 1
         value = record.value or b""
-        if self.tenure is not None and self._own in value[:128]:
+        if self.tenure is not None and self._own in value[:128] and not value.startswith(SNAP):
             return
         try:
             entry = decode(value)
@@ -49,7 +51,7 @@ class _Reading:
         if self.tenure is None:
             self.state.apply(entry)
             return
-        freed = self.tenure.follow(entry)
+        freed = self.tenure.follow(entry, record.offset)
         if freed:
             self._freed(self.tenure, freed)
 
@@ -84,12 +86,12 @@ class Takeover:
         readings = {tp: self._reading() for tp in sources}
         epochs = await asyncio.gather(*(self._append_claim(tp, r) for tp, r in readings.items()))
         committed = await self._admin.list_consumer_group_offsets(group, partitions=list(sources))
-        await self._follower.follow(
-            {
-                self._journal(tp): (_snap_offset(committed.get(tp)), epoch + 1, readings[tp].take)
-                for tp, epoch in zip(readings, epochs, strict=True)
-            }
-        )
+        starts = {}
+        for (tp, reading), epoch in zip(readings.items(), epochs, strict=True):
+            start, owner = open_at(_bookmark(committed.get(tp)))
+            reading.state = JournalState(owner)
+            starts[self._journal(tp)] = (start, epoch + 1, reading.take)
+        await self._follower.follow(starts)
         return {
             tp: self._tenure(tp, readings[tp], committed.get(tp), *sources[tp]) for tp in sources
         }
@@ -118,6 +120,7 @@ class Takeover:
         delay_ms: int,
     ) -> Tenure:
         state = reading.state
+        running, lost = state.unfinished()
         reading.tenure = Tenure(
             topic=tp.topic,
             partition=tp.partition,
@@ -127,19 +130,15 @@ class Takeover:
             session=reading.session,
             position=max(0 if committed is None else committed.offset, state.watermark, 0),
             done=state.done,
-            elders=[
-                call for call in state.in_flight.values() if call.session not in state.released
-            ],
-            lost=state.lost
-            | {
-                c.offset: c.attempt for c in state.in_flight.values() if c.session in state.released
-            },
+            elders=running,
+            lost=lost,
+            # Another may have claimed since, while this session was still reading.
+            owned=state.owner == reading.session,
+            followed=reading.followed,
+            bookmark=_bookmark(committed),
         )
         return reading.tenure
 
 
-def _snap_offset(committed: OffsetAndMetadata | None) -> int:
-    """Where to begin to read the journal: at the last SNAP, which travels in the commit metadata."""
-    if committed is None or not committed.metadata.isdigit():
-        return 0
-    return int(committed.metadata)
+def _bookmark(committed: OffsetAndMetadata | None) -> str:
+    return "" if committed is None else committed.metadata
