@@ -5,7 +5,7 @@ picks made while a higher lane has work, `share` go below it, so that no lane st
 rule holds again among the lanes below.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 
 from headrace.dispatcher.waiting import Waiting
@@ -20,7 +20,7 @@ class LaneQueues:
         self._lanes = lanes
         self._share = share
         self._queues: dict[LaneName, dict[ModelName, deque[Waiting]]] = {lane: {} for lane in lanes}
-        self._debt: dict[LaneName, float] = dict.fromkeys(lanes, 0.0)
+        self._debt: dict[tuple[ModelName, LaneName], float] = defaultdict(float)
         self.records: dict[LaneName, int] = dict.fromkeys(lanes, 0)
         self.bytes: dict[LaneName, int] = dict.fromkeys(lanes, 0)
 
@@ -39,17 +39,18 @@ class LaneQueues:
         busy = [lane for lane in self._lanes if self._queues[lane].get(model)]
         if not busy:
             return None
-        lane = self._turn(busy) if len(busy) > 1 else busy[0]
+        lane = self._turn(model, busy) if len(busy) > 1 else busy[0]
         waiting = self._queues[lane][model].popleft()
         self._took(waiting)
         return waiting
 
-    def _turn(self, busy: list[LaneName]) -> LaneName:
+    def _turn(self, model: ModelName, busy: list[LaneName]) -> LaneName:
         for lane in busy[:-1]:
-            self._debt[lane] += self._share
-            if self._debt[lane] < 1:
+            # Per model: else the picks of one could bring, each time, another model's lower lanes forward.
+            self._debt[model, lane] += self._share
+            if self._debt[model, lane] < 1:
                 return lane
-            self._debt[lane] -= 1
+            self._debt[model, lane] -= 1
         return busy[-1]
 
     def models(self) -> Iterator[ModelName]:

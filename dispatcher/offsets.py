@@ -55,6 +55,8 @@ class OffsetTracker:
 
     def done_ranges(self) -> list[tuple[int, int]]:
         """Done offsets at or above the watermark as half-open ranges, ascending."""
+        # Done offsets that turned out to be gaps (their records are gone) are not met by any read.
+        self._done = {offset for offset in self._done if offset >= self.watermark}
         ranges: list[tuple[int, int]] = []
         for offset in sorted(self._done):
             if ranges and ranges[-1][1] == offset:

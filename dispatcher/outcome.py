@@ -61,7 +61,8 @@ def of_error(
 
 
 def _passed_on(headers: Mapping[str, str]) -> bytes:
-    kept = {name: value for name, value in headers.items() if name in PASSED_ON}
+    # Bytes that are no UTF-8 arrive as surrogates, which cannot be written again.
+    kept = {n: value for n, value in headers.items() if n in PASSED_ON and value.isprintable()}
     return orjson.dumps(kept) if kept else b""
 
 
