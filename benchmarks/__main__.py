@@ -18,7 +18,7 @@ from benchmarks.harness.options import Options
 from benchmarks.harness.stacks import StackFailed
 from benchmarks.harness.windows import WindowFailed
 from benchmarks.report.rows import Row, as_json
-from benchmarks.report.table import as_table
+from benchmarks.report.table import as_tables
 from headrace.cli.localkafka import LocalKafkaError
 from headrace.cli.progress import ConsoleReporter
 
@@ -42,6 +42,8 @@ def main(
 ) -> None:
     """Measure Headrace beside the bare loop of its own stack, in about five minutes."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PAGE)
     machine = machine_rows()
     for row in machine:
         console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
@@ -52,7 +54,8 @@ def main(
     results.mkdir(parents=True, exist_ok=True)
     raise_file_limit()
     rows = asyncio.run(run(options, wanted, results))
-    console.print(as_table(rows), width=console.width if console.is_terminal else PAGE)
+    for table in as_tables(rows):
+        console.print(table)
     (results / "latest.json").write_text(as_json(machine + rows), encoding="utf-8")
 
 

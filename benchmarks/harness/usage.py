@@ -26,6 +26,12 @@ def _usage(process: psutil.Process) -> Usage:
         return Usage(times.user + times.system, process.memory_info().rss / 1e6)
 
 
+def busy_s() -> float:
+    """CPU seconds of the whole machine since its start."""
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice
+
+
 def spent(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, float]:
     """Name -> CPU seconds between two readings."""
     return {name: after[name].cpu_s - before[name].cpu_s for name in after}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.harness.usage import Usage, read_usage, spent
+from benchmarks.harness.usage import Usage, busy_s, read_usage, spent
 from benchmarks.load.jobs import Job, Outcome
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = "load generator"
+OTHERS = "all other processes"
 WINDOW_LIMIT_S = 60.0
 """Beyond the measured part; a generator that takes longer hangs."""
 SPARE_ROUNDS = 3
@@ -72,10 +73,12 @@ async def run_window(job: Job, watched: Mapping[str, int]) -> Measured:
 
 
 async def idle_window(seconds: float, watched: Mapping[str, int]) -> dict[str, float]:
-    """Name -> share of one core that each process uses without any load."""
-    before = read_usage(watched)
+    """Name -> share of one core that each process uses without any load, and all others do."""
+    before, busy_before = read_usage(watched), busy_s()
     await asyncio.sleep(seconds)
-    return {name: cpu_s / seconds for name, cpu_s in spent(before, read_usage(watched)).items()}
+    shares = {name: s / seconds for name, s in spent(before, read_usage(watched)).items()}
+    others = (busy_s() - busy_before) / seconds - sum(shares.values())
+    return {**shares, OTHERS: max(0.0, others)}
 
 
 async def _expect(lines: asyncio.StreamReader, line: bytes) -> None:
