@@ -15,7 +15,7 @@ from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.board import ReplyBoard, Waiter
 from headrace.ingress.kafka.connect import AWAY, trouble_of
-from headrace.ingress.kafka.producer import Producer
+from headrace.ingress.kafka.producer import BATCH_BYTES, Producer
 from headrace.ingress.refusal import Refusal
 from headrace.schemas import records, replies
 from headrace.schemas.clock import BrokerClock
@@ -27,8 +27,10 @@ from headrace.schemas.topics import Topics, lane_place
 from headrace.telemetry.logs import Log
 
 COMPRESS_BYTES = 512 * 1024
+HEADER_BYTES = 1024
+"""What headers and framing add to a body, roughly and rather more."""
 MAX_UNACKED_BYTES = 64 * 1024 * 1024
-"""Bodies handed to the producers and not yet acked; beyond it new requests get 429."""
+"""Records handed to the producers and not yet acked; beyond it new requests get 429."""
 RETRY_S = 0.5
 CLOSE_S = 2.0
 MAX_CANCELS = 20_000
@@ -49,10 +51,10 @@ class _Sending:
         self._outbox = outbox
         self.waiter = waiter
         self.deadline_ms = record.deadline_ms
-        self.size = len(record.body)
+        self.size = len(record.body) + HEADER_BYTES
         self.sent_at = sent_at
         self.task: Task[object] | None = None
-        """The task that is inside `send`, which may wait for room in a batch."""
+        """The task that is inside `send`, where that may wait: only a full batch makes it wait."""
         self.overdue = False
 
     def acked(self, ack: "Future[RecordMetadata]") -> None:
@@ -122,9 +124,10 @@ class Outbox:
         topic, partitions = self._places[record.lane]
         key, partition = lane_place(record.tenant, record.id, partitions)
         sending = _Sending(self, waiter, record, self._monotonic())
-        sending.task = asyncio.current_task()
         self._unacked[record.id] = sending
         self._unacked_bytes += sending.size
+        if self._unacked_bytes >= BATCH_BYTES:
+            sending.task = asyncio.current_task()
         try:
             ack = await producer.send(
                 topic,

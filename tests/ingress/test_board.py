@@ -1,0 +1,306 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.ingress.board import GAP_S, BoardPolicy, ReplyBoard, Waiter
+from headrace.ingress.refusal import Refusal
+from headrace.schemas.errors import Code
+from headrace.schemas.names import RequestId
+from headrace.schemas.replies import Reply
+
+KEEPALIVE_S = 10.0
+POLICY = BoardPolicy(
+    max_waiters=3, max_bytes=1000, max_stream_backlog_bytes=100, keepalive_s=KEEPALIVE_S
+)
+SHUTTING_DOWN = Refusal(Code.SHUTTING_DOWN, "over")
+
+
+class RecordingParty:
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        self.wakes = 0
+        self.cuts = 0
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+
+def waiting(
+    *, stream: bool = False, name: str = "r", policy: BoardPolicy = POLICY
+) -> tuple[ReplyBoard, Waiter, RecordingParty]:
+    board, party = ReplyBoard(policy), RecordingParty()
+    waiter = Waiter(RequestId(name), stream, party, now=0.0, waits_until=60.0, ends_at=100.0)
+    board.expect(waiter)
+    return board, waiter, party
+
+
+def chunk(seq: int, body: bytes = b".", *, attempt: int = 1) -> Reply:
+    return Reply(id=RequestId("r"), body=body, seq=seq, attempt=attempt)
+
+
+def final(
+    seq: int = 1, body: bytes = b"end", *, attempt: int = 1, part: tuple[int, int] = (1, 1)
+) -> Reply:
+    return Reply(id=RequestId("r"), body=body, seq=seq, attempt=attempt, final=True, part=part)
+
+
+def failed(waiter: Waiter) -> Code | None:
+    return None if waiter.failure is None else waiter.failure.code
+
+
+def test_a_plain_request_gets_its_first_final_and_no_other() -> None:
+    board, waiter, party = waiting()
+    board.deliver(final(body=b"one", attempt=2), 1)
+    board.deliver(final(body=b"two"), 1)
+    assert waiter.final is not None
+    assert (waiter.final.body, party.wakes, board.dropped) == (b"one", 1, 1)
+
+
+def test_a_reply_nobody_waits_for_is_dropped_and_counted() -> None:
+    board, waiter, _ = waiting(name="other")
+    board.deliver(final(), 1)
+    assert (waiter.settled, board.dropped) == (False, 1)
+
+
+def test_a_long_final_is_joined_from_its_parts() -> None:
+    board, waiter, _ = waiting()
+    for i, body in enumerate((b"a", b"b", b"c"), 1):
+        assert waiter.final is None
+        board.deliver(final(body=body, part=(i, 3)), 1)
+    assert waiter.final is not None
+    assert waiter.final.body == b"abc"
+    assert board.held_bytes == 3
+
+
+def test_parts_of_two_attempts_are_never_mixed() -> None:
+    board, waiter, _ = waiting()
+    board.deliver(final(body=b"a1", part=(1, 2)), 1)
+    board.deliver(final(body=b"b1", attempt=2, part=(1, 2)), 1)
+    board.deliver(final(body=b"b2", attempt=2, part=(2, 2)), 1)
+    assert waiter.final is not None
+    assert waiter.final.body == b"b1b2"
+    assert board.held_bytes == 4
+
+
+def test_a_missing_part_is_an_error_and_no_shorter_answer() -> None:
+    board, waiter, _ = waiting()
+    board.deliver(final(part=(1, 3)), 1)
+    board.deliver(final(part=(3, 3)), 1)
+    assert failed(waiter) is Code.REPLY_LOST
+
+
+def test_a_final_that_overtakes_chunks_waits_for_them() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(final(3), 1)
+    board.deliver(chunk(2, b"2"), 1)
+    assert board.take(waiter) == b""
+    board.deliver(chunk(1, b"1"), 1)
+    assert waiter.final is not None
+    assert board.take(waiter) == b"12"
+
+
+def test_a_gap_is_waited_for_and_then_an_error() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(2), 1)
+    board.sweep(1 + GAP_S - 0.1)
+    assert not waiter.settled
+    board.sweep(1 + GAP_S)
+    assert failed(waiter) is Code.REPLY_LOST
+
+
+def test_a_filled_gap_is_forgotten() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(2), 1)
+    board.deliver(chunk(1), 2)
+    board.sweep(1 + GAP_S)
+    assert not waiter.settled
+
+
+def test_until_its_first_byte_a_stream_follows_the_newest_attempt() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(2, b"old", attempt=1), 1)
+    board.deliver(chunk(1, b"new", attempt=2), 1)
+    board.deliver(chunk(1, b"old", attempt=1), 1)
+    assert board.take(waiter) == b"new"
+    assert board.dropped == 2
+
+
+def test_a_final_of_a_newer_attempt_breaks_a_stream_that_has_begun() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(1, attempt=1), 1)
+    board.deliver(chunk(1, attempt=2), 1)
+    assert not waiter.settled
+    board.deliver(final(2, attempt=2), 1)
+    assert failed(waiter) is Code.UPSTREAM_STREAM_BROKEN
+
+
+def test_a_final_of_an_older_attempt_ends_nothing() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(1, attempt=2), 1)
+    board.deliver(final(attempt=1), 1)
+    assert not waiter.settled
+
+
+def test_a_client_that_does_not_read_its_stream_is_cut() -> None:
+    board, waiter, party = waiting(stream=True)
+    board.deliver(chunk(1, b"x" * 101), 1)
+    assert (failed(waiter), party.cuts) == (Code.CLIENT_TOO_SLOW, 1)
+
+
+def test_bytes_of_all_answers_together_are_bounded() -> None:
+    board, waiter, _ = waiting()
+    board.deliver(final(body=b"x" * 1001), 1)
+    assert failed(waiter) is Code.REPLY_LOST
+    assert board.held_bytes == 0
+
+
+def test_a_board_is_full_of_waiters_or_of_bytes() -> None:
+    board, first, party = waiting()
+    assert not board.full
+    for name in ("s", "t"):
+        board.expect(Waiter(RequestId(name), False, party, 0, 60, 100))
+    assert board.full
+    board.drop(first)
+    assert not board.full
+
+
+def test_dropping_a_waiter_frees_what_was_held_for_it() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(1, b"abc"), 1)
+    board.deliver(chunk(3, b"def"), 1)
+    assert board.held_bytes == 6
+    board.drop(waiter)
+    assert (board.held_bytes, len(board)) == (0, 0)
+
+
+def test_a_plain_request_waits_so_long_and_no_longer() -> None:
+    board, waiter, _ = waiting()
+    board.sweep(59.9)
+    assert not waiter.settled
+    board.sweep(60)
+    assert failed(waiter) is Code.WAIT_TOO_LONG
+
+
+def test_a_stream_that_has_begun_may_last_until_its_deadline() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(1), 1)
+    board.sweep(99)
+    assert not waiter.settled
+    board.sweep(100)
+    assert failed(waiter) is Code.DEADLINE_EXCEEDED
+
+
+def test_a_client_that_takes_neither_answer_nor_error_is_cut() -> None:
+    board, _, party = waiting()
+    board.deliver(final(), 1)
+    board.sweep(99)
+    assert party.cuts == 0
+    board.sweep(100)
+    assert party.cuts == 1
+
+
+def test_a_quiet_stream_is_ticked() -> None:
+    board, waiter, party = waiting(stream=True)
+    board.sweep(KEEPALIVE_S - 1)
+    assert not waiter.tick
+    board.sweep(KEEPALIVE_S)
+    assert (waiter.tick, party.wakes) == (True, 1)
+    waiter.tick, waiter.touched_at = False, KEEPALIVE_S
+    board.sweep(2 * KEEPALIVE_S - 1)
+    assert not waiter.tick
+
+
+def test_an_end_for_all_spares_who_has_an_answer() -> None:
+    board, waiter, party = waiting()
+    other = Waiter(RequestId("s"), False, party, 0, 60, 100)
+    board.expect(other)
+    board.deliver(final(), 1)
+    board.fail_all(SHUTTING_DOWN)
+    assert (failed(waiter), failed(other)) == (None, Code.SHUTTING_DOWN)
+
+
+LARGE = BoardPolicy(
+    max_waiters=3, max_bytes=10**9, max_stream_backlog_bytes=10**9, keepalive_s=KEEPALIVE_S
+)
+
+
+@st.composite
+def jumbled_streams(draw: st.DrawFn) -> tuple[list[bytes], list[Reply]]:
+    """The chunks of one attempt, and its records repeated and out of order, mixed with an older one's."""
+    bodies = draw(st.lists(st.binary(min_size=1, max_size=4), max_size=12))
+    records = [chunk(i, body, attempt=2) for i, body in enumerate(bodies, 1)]
+    records.append(final(len(bodies) + 1, b"!", attempt=2))
+    repeats = draw(st.lists(st.sampled_from(records), max_size=6))
+    strays = draw(st.lists(st.builds(chunk, st.integers(1, 9), attempt=st.just(1)), max_size=6))
+    order = draw(st.permutations([*records, *repeats]))
+    return bodies, [order[0], *draw(st.permutations([*order[1:], *strays]))]
+
+
+@given(jumbled_streams())
+def test_a_stream_comes_out_once_and_in_order_however_it_comes_in(
+    case: tuple[list[bytes], list[Reply]],
+) -> None:
+    bodies, records = case
+    board, waiter, _ = waiting(stream=True, policy=LARGE)
+    taken = b""
+    for record in records:
+        board.deliver(
+            Reply(
+                id=record.id,
+                body=record.body,
+                seq=record.seq,
+                attempt=record.attempt,
+                final=record.final,
+            ),
+            1,
+        )
+        taken += board.take(waiter)
+    assert taken == b"".join(bodies)
+    assert waiter.final is not None
+    assert waiter.final.body == b"!"
+    assert board.held_bytes == 1
+
+
+RECORDS = st.lists(
+    st.builds(
+        Reply, id=st.just(RequestId("r")), body=st.binary(max_size=30), seq=st.integers(1, 5),
+        attempt=st.integers(1, 3), final=st.booleans(), part=st.sampled_from([(1, 1), (1, 2), (2, 2)]),
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+@given(RECORDS, st.booleans())
+def test_whatever_comes_the_bytes_held_are_counted_and_bounded(
+    records: list[Reply], stream: bool
+) -> None:
+    board, waiter, _ = waiting(stream=stream)
+    for now, record in enumerate(records):
+        board.deliver(record, now)
+        assert 0 <= board.held_bytes <= POLICY.max_bytes
+        assert board.held_bytes == waiter.held
+    board.take(waiter)
+    board.drop(waiter)
+    assert board.held_bytes == 0
+
+
+@given(RECORDS)
+def test_what_a_stream_gives_out_is_a_prefix_of_one_attempt(records: list[Reply]) -> None:
+    board, waiter, _ = waiting(stream=True, policy=LARGE)
+    first: dict[tuple[int, int], bytes] = {}
+    taken = b""
+    for record in records:
+        if not record.final:
+            first.setdefault((record.attempt, record.seq), record.body)
+        board.deliver(record, 1)
+        taken += board.take(waiter)
+    prefixes = {
+        b"".join(first[attempt, seq] for seq in range(1, length + 1))
+        for attempt in (1, 2, 3)
+        for length in range(6)
+        if all((attempt, seq) in first for seq in range(1, length + 1))
+    }
+    assert taken in prefixes
