@@ -94,7 +94,7 @@ def test_probes_and_the_service_name_ports_that_exist(release: Release) -> None:
             each: container[f"{each}Probe"]["httpGet"]
             for each in ("startup", "liveness", "readiness")
         }
-        assert [row["path"] for row in probes.values()] == ["/startupz", "/livez", "/readyz"]
+        assert [row["path"] for row in probes.values()] == ["/livez", "/livez", "/readyz"]
         assert all(row["port"] in containers_ports(release.pod(role)) for row in probes.values())
 
 

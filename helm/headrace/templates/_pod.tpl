@@ -74,10 +74,13 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{- /* Readiness tells the truth within 10 s; a slow start is no reason to kill. */ -}}
+{{- /*
+Readiness tells the truth within 10 s. The start is judged by liveness alone: a pod that waits for
+Kafka or for its topics is not ready, but killing it would mend nothing.
+*/ -}}
 {{- define "headrace.probes" -}}
 startupProbe:
-  httpGet: {path: /startupz, port: {{ .port }}}
+  httpGet: {path: /livez, port: {{ .port }}}
   periodSeconds: 2
   failureThreshold: 60
 livenessProbe:
