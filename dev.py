@@ -70,7 +70,7 @@ def check(arguments):
 def bench(arguments):
     """measure against the bare loop; table, JSON and SVG in benchmarks/results"""
     install("requirements-dev.lock")
-    replace_by(("-m", "headrace.benchmarks"), *arguments)
+    replace_by(("-m", "benchmarks"), *arguments)
 
 
 def types(arguments):

@@ -39,6 +39,8 @@ ENTRIES = (
     Entry("ingress", "headrace.cli.roles:ingress", "Run the HTTP side."),
     Entry("dispatcher", "headrace.cli.roles:dispatcher", "Run the side that calls upstreams."),
     Entry("topics", "headrace.cli.topics.command:app", "Plan and create the topics."),
+    Entry("config", "headrace.cli.config_command:app", "Check and show a configuration."),
+    Entry("keys", "headrace.cli.keys_command:app", "Create API keys."),
     Entry("mock", "headrace.cli.mock.command:mock", "Run a scripted upstream."),
     Entry("model-server", "headrace.cli.up.model:serve", "Run a small real model as upstream."),
 )
