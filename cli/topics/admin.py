@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -22,6 +23,8 @@ from headrace.cli.topics.plan import Action, Change, Existing
 from headrace.dispatcher.kafka.connection import client_options
 from headrace.schemas.config.model import KafkaConfig
 from headrace.schemas.topics import TopicSpec
+
+Entry = dict[str, Any]  # a part of an answer, by the field names of Kafka's protocol
 
 STEP_LIMIT_S = 30.0
 LEADERS_PAUSE_S = 0.05
@@ -65,7 +68,8 @@ class TopicAdmin:
             await self._set(settings)
         await self._leaders({spec.name: spec.partitions for spec in specs})
 
-    async def _layouts(self, names: set[str]) -> dict[str, list[dict[str, list[int]]]]:
+    async def _layouts(self, names: set[str]) -> dict[str, list[Entry]]:
+        """Topic -> its partitions, each with `leader` and `replicas`."""
         # All topics are listed: asking for one that is missing could create it.
         found = await self._client.describe_topics()
         return {one["topic"]: one["partitions"] for one in found if one["topic"] in names}
@@ -75,9 +79,12 @@ class TopicAdmin:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         configs: dict[str, dict[str, tuple[str, int]]] = {}
         for response in await self._client.describe_configs(resources) if resources else ():
-            for code, message, _, name, entries in response.resources:
-                _raise_for(code, name, message)
-                configs[name] = {entry[0]: (entry[1], entry[3]) for entry in entries}
+            for one in response.to_object()["resources"]:
+                _raise_for(one, one["resource_name"])
+                configs[one["resource_name"]] = {
+                    entry["config_names"]: (entry["config_value"], entry["config_source"])
+                    for entry in one["config_entries"]
+                }
         return configs
 
     async def _create(self, specs: Iterable[TopicSpec]) -> None:
@@ -86,9 +93,10 @@ class TopicAdmin:
             for spec in specs
         ]
         response = await self._client.create_topics(topics)
-        for name, code, message in response.topic_errors:
-            if code != TopicAlreadyExistsError.errno:  # somebody else applies at this moment
-                _raise_for(code, name, message)
+        for one in response.to_object()["topic_errors"]:
+            # Somebody else may apply at this moment.
+            if one["error_code"] != TopicAlreadyExistsError.errno:
+                _raise_for(one, one["topic"])
 
     async def _set(self, settings: Mapping[str, Mapping[str, str]]) -> None:
         """AlterConfigs replaces all that was set on a topic: send what is there along."""
@@ -100,8 +108,8 @@ class TopicAdmin:
             }
             resources.append(ConfigResource(ConfigResourceType.TOPIC, name, {**kept, **wanted}))
         for response in await self._client.alter_configs(resources):
-            for code, message, _, name in response.resources:
-                _raise_for(code, name, message)
+            for one in response.to_object()["resources"]:
+                _raise_for(one, one["resource_name"])
 
     async def _leaders(self, partitions: Mapping[str, int]) -> None:
         """A created topic is of use once each partition has a leader that clients can see."""
@@ -139,7 +147,8 @@ async def connect(kafka: KafkaConfig) -> AsyncIterator[TopicAdmin]:
         await client.close()
 
 
-def _raise_for(code: int, topic: str, message: str | None) -> None:
-    if code:
-        kind: type[KafkaError] = for_code(code)
-        raise kind(f"{topic}: {message or 'no reason given'}")
+def _raise_for(answer: Entry, topic: str) -> None:
+    """Raise what one entry of an answer says; nothing when it says that all is well."""
+    if answer["error_code"]:
+        kind: type[KafkaError] = for_code(answer["error_code"])
+        raise kind(f"{topic}: {answer['error_message'] or 'no reason given'}")
