@@ -9,23 +9,23 @@ once and wait for what runs here; finish the calls while beating; release; close
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from uuid import uuid4
 
 import uvloop
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord, RecordMetadata
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.attempt import Attempts
-from headrace.dispatcher.fleet import BEAT_S, Fleet
+from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.connection import client_options
 from headrace.dispatcher.kafka.follower import Follower
+from headrace.dispatcher.kafka.groups import groups
 from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.membership import Membership
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.kafka.source import Source
@@ -37,43 +37,17 @@ from headrace.dispatcher.policy.retry import RetryPolicy
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.upstreams import OpenAIUpstream
-from headrace.schemas.clock import BrokerClock
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
-from headrace.schemas.journal import Beat, ProcessId, decode_beat, encode
-from headrace.schemas.names import LaneName
-from headrace.schemas.records import MalformedRecord
-from headrace.schemas.replies import decode_cancel
-from headrace.schemas.topics import TIERS, Topics, topic_specs
+from headrace.schemas.journal import ProcessId
+from headrace.schemas.topics import Topics, topic_specs
 from headrace.telemetry.logs import Log, configure, get_log
 from headrace.telemetry.probe import Probe
 
-FLEET_BACK = 2_000
-"""Beats read back at the start: more than every process of a large fleet sends in the time that counts."""
 PAUSE_S = 1.0
-FETCH_BYTES = 256 * 1024
-DELAY_FETCH_BYTES = 64 * 1024
-
-
-class BrokerTime:
-    """The `Clock` of this process: broker time learned from acks, elapsed time from the host."""
-
-    def __init__(self) -> None:
-        self._broker = BrokerClock(time.monotonic() * 1000 - time.time() * 1000)
-
-    def now_ms(self) -> int:
-        """Epoch milliseconds by the broker's clock."""
-        return self._broker.now_ms(time.monotonic() * 1000)
-
-    def monotonic(self) -> float:
-        """Seconds, never going back."""
-        return time.monotonic()
-
-    def acked(self, metadata: RecordMetadata) -> None:
-        """Learn from an ack."""
-        if metadata.timestamp is not None:
-            self._broker.observe(metadata.timestamp, time.monotonic() * 1000)
+LEAVE_S = 15.0
+"""What handing over may take beside the grace of the running calls, also when Kafka is away."""
 
 
 class App:
@@ -130,6 +104,17 @@ class App:
         self._admin = AIOKafkaAdminClient(
             **client_options(config.kafka), client_id=f"{self._process}-admin"
         )
+        self._membership = Membership(
+            topics=self._topics,
+            fleet=self._fleet,
+            follower=self._follower,
+            admin=self._admin,
+            control=self._control,
+            clock=self._clock,
+            cancelled=self._dispatcher.cancel,
+            log=log,
+        )
+        self._joined: list[Source] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -140,48 +125,49 @@ class App:
             loop.add_signal_handler(number, self._stop)
         await self._probe.start()
         try:
-            starting = asyncio.create_task(self._start())
-            stopping = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait((starting,))
-                return
-            joined = starting.result()
-            await self._dispatcher.run()
-            await self._hand_over(joined)
-            stopping.cancel()
+            if await self._unless_stopped(self._start()):
+                await self._dispatcher.run()
+            async with asyncio.timeout(self._config.dispatcher.drain_s + LEAVE_S):
+                await self._hand_over()
         finally:
             await self._close()
-        failure = self._dispatcher.failure
-        if failure is not None:
-            self._log.error("dispatcher_failed", exception=repr(failure))
-            raise failure
+        if self._dispatcher.failure is not None:
+            raise self._dispatcher.failure
 
-    async def _start(self) -> list[Source]:
+    async def _unless_stopped(self, starting: Coroutine[None, None, None]) -> bool:
+        """Whether `starting` came to its end before a signal did."""
+        start = asyncio.create_task(starting)
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if start.done():
+            start.result()
+            return True
+        start.cancel()
+        await asyncio.wait((start,))
+        return False
+
+    async def _start(self) -> None:
         await self._upstream.__aenter__()
         await self._until_reachable()
         self._background(
-            self._follower.run(), self._journals.run(), self._replies.run(), self._beat()
+            self._follower.run(), self._journals.run(), self._replies.run(), self._membership.beat()
         )
-        await self._follow_fleet()
-        joined = self._joined()
-        for source in joined:
-            self._sources.add(source)
-        await asyncio.gather(*(source.start() for source in joined))
-        self._background(*(source.run() for source in joined))
+        await self._membership.catch_up()
+        self._join()
+        await asyncio.gather(*(source.start() for source in self._joined))
+        self._background(*(source.run() for source in self._joined))
         self._problem = None
         self._log.info("dispatcher_ready", process=self._process)
-        return joined
 
-    async def _hand_over(self, joined: list[Source]) -> None:
+    async def _hand_over(self) -> None:
         """Leave the groups first, so that successors start while the last calls end here."""
         self._problem = Code.SHUTTING_DOWN.value
         failed = self._dispatcher.failure is not None
-        await asyncio.gather(*(source.close() for source in joined))
+        await asyncio.gather(*(source.close() for source in self._joined))
         await self._dispatcher.finish(0.0 if failed else self._config.dispatcher.drain_s)
         await self._journals.flush()
-        await asyncio.gather(*(source.release() for source in joined))
+        await asyncio.gather(*(source.release() for source in self._joined))
         self._log.info("dispatcher_stopped", process=self._process)
 
     async def _close(self) -> None:
@@ -221,48 +207,8 @@ class App:
                 self._log.warning("kafka_unreachable", code=type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
 
-    async def _follow_fleet(self) -> None:
-        """Know who lives and what was cancelled before the first request is read."""
-        fleet = await self._bounds(self._topics.fleet)
-        control = await self._bounds(self._topics.control)
-        await self._follower.follow(
-            {
-                tp: (max(first, end - FLEET_BACK), end, self._take_beat)
-                for tp, (first, end) in fleet.items()
-            }
-            | {tp: (first, end, self._take_cancel) for tp, (first, end) in control.items()}
-        )
-
-    async def _bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
-        (described,) = await self._admin.describe_topics([topic])
-        return await self._follower.bounds(
-            [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
-        )
-
-    def _take_beat(self, record: "ConsumerRecord[bytes, bytes]") -> None:
-        self._fleet.beat(decode_beat(record.value or b""), record.timestamp)
-
-    def _take_cancel(self, record: "ConsumerRecord[bytes, bytes]") -> None:
-        try:
-            cancel = decode_cancel(record.headers)
-        except MalformedRecord as error:
-            self._log.warning(
-                "cancel_unreadable",
-                partition=record.partition,
-                offset=record.offset,
-                code=error.code,
-            )
-            return
-        self._dispatcher.cancel(cancel)
-
-    async def _beat(self) -> None:
-        while True:
-            beat = Beat(self._process, int(self._clock.monotonic() * 1000))
-            await self._control.send(self._topics.fleet, encode(beat), partition=0)
-            await asyncio.sleep(BEAT_S)
-
-    def _joined(self) -> list[Source]:
-        """One group per lane, one for all delay topics."""
+    def _join(self) -> None:
+        """Make the consumers; each joins its group when it is started."""
         takeover = Takeover(
             process=self._process,
             topics=self._topics,
@@ -272,26 +218,10 @@ class App:
             freed=self._sources.freed,
             log=self._log,
         )
-        groups: dict[str, tuple[dict[str, tuple[LaneName, int]], int]] = {
-            self._topics.dispatch_group(lane): (
-                {self._topics.requests(lane): (lane, 0)},
-                FETCH_BYTES,
-            )
-            for lane in self._config.lanes
-        }
-        delays = {
-            self._topics.delay(lane, tier): (lane, delay_ms)
-            for lane in self._config.lanes
-            for tier, delay_ms in TIERS.items()
-        }
-        groups[self._topics.delay_group] = (delays, DELAY_FETCH_BYTES)
-        return [
-            Source(
+        for group in groups(self._topics, self._config.lanes):
+            source = Source(
                 self._config,
-                name=f"{self._process}-{number}",
-                group=group,
-                topics=topics,
-                fetch_bytes=fetch_bytes,
+                group,
                 takeover=takeover,
                 journals=self._journals,
                 sink=self._sources.arrived,
@@ -299,8 +229,8 @@ class App:
                 revoked=self._dispatcher.revoked,
                 log=self._log,
             )
-            for number, (group, (topics, fetch_bytes)) in enumerate(groups.items())
-        ]
+            self._joined.append(source)
+            self._sources.add(source)
 
     def _attempts(self) -> Attempts:
         policies = {

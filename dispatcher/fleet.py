@@ -4,8 +4,9 @@ No I/O and no clock of this host in the judgement: a process is dead when the lo
 `DEAD_AFTER_MS` without a beat of it. A reader that is cut off from Kafka therefore declares nobody
 dead. A gap in which nobody could beat (a stopped broker, or one with another clock took over) counts
 as `GAP_MS`, so the first who beats again does not outlive the others. A process that has not been
-heard of yet lives until the log has gone on without it. A process fences itself with its monotonic clock: it starts no call when the last beat of its own
-that it read back was sent more than `FENCE_S` ago, which is sooner than others count it dead.
+heard of yet lives until the log has gone on without it. A process fences itself with its monotonic
+clock: it starts no call when the last beat of its own that it read back was sent more than `FENCE_S`
+ago, which is sooner than others count it dead.
 """
 
 from headrace.schemas.journal import Beat, ProcessId

@@ -226,8 +226,8 @@ class Dispatcher:
         """Wait for what runs; at the end of the grace the calls that are left are cut short."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
-        if self._tasks:
-            self._attempts.abort_all()
+        self._attempts.abort_all()
+        while self._tasks:
             await asyncio.wait(self._tasks)
 
     def _patience_s(self) -> float:

@@ -8,6 +8,7 @@ import msgspec
 
 from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.schemas.names import DeploymentName, Endpoint, RequestId
+from headrace.schemas.replies import Cancel
 
 
 class Break(StrEnum):
@@ -68,6 +69,9 @@ class Call(msgspec.Struct, kw_only=True, frozen=True):
     timeout_s: float
     """Time left until the request's deadline; the deployment's own total may be shorter."""
 
+
+TakeCancel = Callable[[Cancel], None]
+"""Takes an owner's wish to have a request back."""
 
 Forward = Callable[[bytes], None]
 """Takes one chunk of a stream: whole SSE events, in order. Does not block; called from the loop's thread."""

@@ -49,9 +49,9 @@ class Outbox:
         log: Log,
         *,
         compression: str | None = None,
-        acked: Callable[[RecordMetadata], None] | None = None,
+        acked: Callable[[int], None] | None = None,
     ) -> None:
-        """`acked` is told of every ack, for the broker's clock."""
+        """`acked` is told the append time of every ack, for the broker's clock."""
         self._acked = acked
         self._kafka = kafka
         self._name = name
@@ -112,8 +112,8 @@ class Outbox:
                 if not error.retriable:
                     await self._mend(producer)
             else:
-                if self._acked is not None:
-                    self._acked(metadata)
+                if self._acked is not None and metadata.timestamp is not None:
+                    self._acked(metadata.timestamp)
                 return metadata
 
     async def _mend(self, broken: AIOKafkaProducer | None) -> None:

@@ -13,11 +13,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from headrace.dispatcher.kafka.connection import client_options
+from headrace.dispatcher.kafka.groups import Group
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
-from headrace.schemas.names import LaneName
 from headrace.telemetry.logs import Log
 
 _POLL_MS = 100
@@ -30,16 +30,13 @@ Sink = Callable[[Tenure, "list[ConsumerRecord[bytes, bytes]]"], None]
 
 
 class Source(ConsumerRebalanceListener):
-    """Reads `topics` (name -> lane and constant delay) as a member of `group`."""
+    """A member of one group, which reads the group's topics."""
 
     def __init__(
         self,
         config: Config,
+        group: Group,
         *,
-        name: str,
-        group: str,
-        topics: dict[str, tuple[LaneName, int]],
-        fetch_bytes: int,
         takeover: Takeover,
         journals: JournalWriter,
         sink: Sink,
@@ -48,10 +45,10 @@ class Source(ConsumerRebalanceListener):
         log: Log,
     ) -> None:
         timing = config.dispatcher
-        self.group = group
+        self.group = group.name
         self.tenures: dict[TopicPartition, Tenure] = {}
         self.rebalances = 0
-        self._topics = topics
+        self._topics = group.topics
         self._takeover = takeover
         self._journals = journals
         self._sink = sink
@@ -64,8 +61,8 @@ class Source(ConsumerRebalanceListener):
         self._opened = asyncio.Event()
         self._consumer = AIOKafkaConsumer(
             **client_options(config.kafka),
-            client_id=name,
-            group_id=group,
+            client_id=group.name,
+            group_id=group.name,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -74,7 +71,7 @@ class Source(ConsumerRebalanceListener):
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=_HOURS_MS,
             fetch_max_wait_ms=_POLL_MS,
-            max_partition_fetch_bytes=fetch_bytes,
+            max_partition_fetch_bytes=group.fetch_bytes,
         )
 
     async def start(self) -> None:

@@ -7,7 +7,7 @@ with a repeated key it is the upstream's parser that decides which one counts.
 
 import json
 import re
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -18,16 +18,21 @@ _skip = json.JSONDecoder(strict=False).raw_decode
 
 _OPEN: Final = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 _KEY: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_AFTER_VALUE: Final = frozenset((b",", b"}", b" ", b"\t", b"\r", b"\n"))
+MAX_MEMBERS: Final = 1_024
+"""No API has so many parameters; each costs a step in Python while nothing else runs."""
+
 _COMMA: Final = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+")
 
 
 def rename_model(body: bytes, name: str) -> bytes:
     """`body` with the value of each top-level `model` replaced by `name`.
 
-    A body that is not a JSON object is returned as it is: the upstream will say so.
+    A body that is not a JSON object, or has more than `MAX_MEMBERS`, is returned as it is: the
+    upstream will say what it thinks of it.
     """
     try:
-        spans = [span for key, span in _values(body) if key == "model"]
+        spans = _Members(body).spans("model")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         return body
     encoded = msgspec.json.encode(name)
@@ -40,32 +45,36 @@ def rename_model(body: bytes, name: str) -> bytes:
     return b"".join(out)
 
 
-def _values(body: bytes) -> Iterator[tuple[str, slice]]:
-    """Each outermost member's key, and where its value stands. Raises what the decoders raise."""
-    members = _members.decode(body)
-    separator = _OPEN.match(body)
-    while separator is not None:
-        key = _KEY.match(body, separator.end())
-        if key is None:
-            return
-        name = _text.decode(key[1])
-        end = _end(body, key.end(), members[name])
-        yield name, slice(key.end(), end)
-        separator = _COMMA.match(body, end)
+class _Members:
+    """The outermost members of a JSON object. Raises what the decoders raise."""
 
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._values = _members.decode(body)
 
-def _end(body: bytes, start: int, expected: msgspec.Raw) -> int:
-    """Where the value at `start` ends; `expected` is it, unless the key stands twice."""
-    value = bytes(expected)
-    end = start + len(value)
-    if body.startswith(value, start) and body[end : end + 1] in (
-        b",",
-        b"}",
-        b" ",
-        b"\t",
-        b"\r",
-        b"\n",
-    ):
-        return end
-    # Latin-1 keeps offsets, and no byte of a UTF-8 sequence looks like JSON syntax.
-    return int(_skip(body.decode("latin-1"), start)[1])
+    def spans(self, wanted: str) -> list[slice]:
+        """Where the values of the members called `wanted` stand."""
+        found: list[slice] = []
+        separator = _OPEN.match(self._body)
+        for _ in range(MAX_MEMBERS):
+            key = _KEY.match(self._body, separator.end()) if separator else None
+            if key is None:
+                return found
+            name = _text.decode(key[1])
+            end = self._end(key.end(), bytes(self._values[name]))
+            if name == wanted:
+                found.append(slice(key.end(), end))
+            separator = _COMMA.match(self._body, end)
+        raise ValueError("too many members")
+
+    def _end(self, start: int, expected: bytes) -> int:
+        """Where the value at `start` ends: it is the expected one, unless its key stands twice."""
+        end = start + len(expected)
+        if self._body.startswith(expected, start) and self._body[end : end + 1] in _AFTER_VALUE:
+            return end
+        return int(_skip(self._latin, start)[1])
+
+    @cached_property
+    def _latin(self) -> str:
+        """Latin-1 keeps offsets, and no byte of a longer UTF-8 sequence looks like JSON syntax."""
+        return self._body.decode("latin-1")
