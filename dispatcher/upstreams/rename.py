@@ -12,17 +12,17 @@ from typing import Final
 
 import msgspec
 
+MAX_MEMBERS: Final = 1_024
+"""No API has so many parameters; each costs a step in Python while nothing else runs."""
+
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _skip = json.JSONDecoder(strict=False).raw_decode
 
 _OPEN: Final = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 _KEY: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
-_AFTER_VALUE: Final = frozenset((b",", b"}", b" ", b"\t", b"\r", b"\n"))
-MAX_MEMBERS: Final = 1_024
-"""No API has so many parameters; each costs a step in Python while nothing else runs."""
-
 _COMMA: Final = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+")
+_AFTER_VALUE: Final = frozenset((b",", b"}", b" ", b"\t", b"\r", b"\n"))
 
 
 def rename_model(body: bytes, name: str) -> bytes:

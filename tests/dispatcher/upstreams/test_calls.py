@@ -201,6 +201,7 @@ async def test_a_cancelled_call_closes_its_connection_at_once(mock: MockUpstream
         with pytest.raises(asyncio.CancelledError):
             await task
         finished = await eventually(lambda: mock.log.calls[0].finished, within_s=1)
+    assert finished is not None
     assert finished.outcome == "client_disconnected"
 
 

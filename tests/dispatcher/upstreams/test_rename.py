@@ -40,6 +40,12 @@ def test_only_the_outermost_model_changes(body: bytes, renamed: bytes) -> None:
     assert rename_model(body, "new") == renamed
 
 
+@pytest.mark.parametrize("member", [b'"x%d":1', b'"x":[%d]'])
+def test_a_body_with_too_many_members_is_left_alone(member: bytes) -> None:
+    body = b"{" + b",".join(member % n for n in range(100_000)) + b',"model":"a"}'
+    assert rename_model(body, "new") == body
+
+
 def test_the_new_name_is_escaped() -> None:
     assert rename_model(b'{"model":"a"}', 'x"\n') == b'{"model":"x\\"\\n"}'
 

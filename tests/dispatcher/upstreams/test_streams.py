@@ -236,5 +236,6 @@ async def test_nothing_is_forwarded_after_a_cancel(mock: MockUpstream) -> None:
             await task
         count = len(caller.chunks)
         finished = await eventually(lambda: mock.log.calls[0].finished, within_s=1)
+    assert finished is not None
     assert finished.outcome == "client_disconnected"
     assert len(caller.chunks) == count
