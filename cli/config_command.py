@@ -26,7 +26,8 @@ def check(config: ConfigFile) -> None:
     for warning in reading.warnings:
         typer.echo(f"warning: {warning}", err=True)
     count = len(reading.warnings)
-    typer.echo(f"{config}: holds" + (f", {count} warnings" if count else ""))
+    noun = "warning" if count == 1 else "warnings"
+    typer.echo(f"{config}: holds" + (f", {count} {noun}" if count else ""))
 
 
 @app.command()

@@ -11,6 +11,7 @@ An override may stand in place of a secret: it is not in the file.
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import get_args, get_origin
 
 from headrace.schemas.config.document import Document, read_document
@@ -33,6 +34,7 @@ def override(document: Document, environ: Mapping[str, str]) -> frozenset[KeyPat
     names = (name for name in environ if name.upper().startswith(PREFIX))
     for name in sorted(names, key=lambda name: (name.count("__"), len(name), name)):
         source = f"environment variable {name}"
+        before = deepcopy(document.tree)
         try:
             path = _lay(document, name[len(PREFIX) :].split("__"), environ[name], source)
         except ConfigMalformed as error:
@@ -40,6 +42,7 @@ def override(document: Document, environ: Mapping[str, str]) -> frozenset[KeyPat
         except _Astray as error:
             problem = Document(source).problem(ProblemCode.UNKNOWN_KEY, (), str(error))
             document.problems.append(problem)
+            document.tree = before
         else:
             document.marks = {
                 known: mark for known, mark in document.marks.items() if known[: len(path)] != path

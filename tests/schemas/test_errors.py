@@ -3,7 +3,7 @@
 import json
 from http import HTTPStatus
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -22,10 +22,10 @@ CLASSES: dict[int, type[openai.APIStatusError]] = {
 def raised(code: Code) -> openai.APIStatusError:
     """The exception of the official client for an answer with `code`."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(CATALOGUE[code].status, content=error_body(code, "no luck", "model"))
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(CATALOGUE[code].status, content=error_body(code, "no luck", "model"))
 
-    http = httpx.Client(transport=httpx.MockTransport(answer))
+    http = httpx2.Client(transport=httpx2.MockTransport(answer))
     client = openai.OpenAI(
         api_key="k", base_url="http://127.0.0.1:1/v1", http_client=http, max_retries=0
     )
