@@ -94,9 +94,8 @@ def lock(_arguments):
 
 def clean(_arguments):
     """delete the environment and every cache inside this folder"""
-    names = [".venv", ".typing/headrace", "build", "dist", "headrace.egg-info", ".hypothesis"]
-    names += [".mypy_cache", ".pytest_cache", ".ruff_cache", ".import_linter_cache"]
-    for name in names:
+    caches = [".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"]
+    for name in [*caches, ".venv", ".typing/headrace", "build", "dist", "headrace.egg-info"]:
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
 
 
@@ -108,7 +107,7 @@ def main(arguments):
     """Run one target; the exit code is that of the program it runs."""
     if "--offline" in arguments:
         arguments = [one for one in arguments if one != "--offline"]
-        os.environ.update(HEADRACE_OFFLINE="1", UV_OFFLINE="1", PIP_NO_INDEX="1")
+        os.environ.update(HEADRACE_OFFLINE="1", UV_OFFLINE="1")
     target = TARGETS.get(arguments[0]) if arguments else None
     if target is None:
         print("python3 dev.py TARGET [--offline] [ARGUMENT ...]\n")
@@ -150,7 +149,7 @@ def install(lock_name):
         link_types()
         if any(read(stamp(name)) == fingerprint(name) for name in at_least(lock_name)):
             return
-        say("Installing %s (once, and when it changes)" % lock_name)
+        print("Installing %s (once, and when it changes)" % lock_name, file=sys.stderr)
         installer = find_installer()
         try:
             run(*installer, "--require-hashes", "-r", lock_name)
@@ -173,7 +172,7 @@ def at_least(lock_name):
 
 
 def make_environment():
-    """Make .venv with a supported Python, or again when it was moved or its Python is gone."""
+    """Make .venv with a supported Python; again when it was moved or its Python is gone."""
     if read(os.path.join(VENV, ".root")) == ROOT and version_of(PYTHON) in SUPPORTED:
         return
     python = find_python()
@@ -211,8 +210,13 @@ def version_of(python):
 def find_installer():
     """uv where it has a wheel (2 s instead of 26 s), else pip; both check every hash."""
     pip = ("-m", "pip", "install", "--quiet")
+    cache = os.environ.get("HEADRACE_CACHE") or os.path.expanduser("~/.cache/headrace")
+    wheels = os.path.join(cache, "wheels")  # pip's own cache is of no use without an index
+    hashed = ("--require-hashes", "-r", BUILD_LOCK)
     try:
-        run(*pip, "--require-hashes", "-r", BUILD_LOCK)
+        if "HEADRACE_OFFLINE" not in os.environ:
+            run("-m", "pip", "download", "--quiet", *hashed, "--dest", wheels)
+        run(*pip, "--no-index", "--find-links", wheels, *hashed)
     except subprocess.CalledProcessError:
         stop(registry_advice())
     if subprocess.call([PYTHON, "-m", "uv", "--version"], stdout=subprocess.DEVNULL):
@@ -279,11 +283,6 @@ def replace_by(program, *arguments):
     """Become the program, so that signals and its exit code need no passing on."""
     sys.stdout.flush()
     os.execv(PYTHON, [PYTHON, *program, *arguments])
-
-
-def say(line):
-    """Progress goes to standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def stop(advice):
