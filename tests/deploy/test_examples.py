@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import Endpoint
+from support.chart import render
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRETS = {"OPENAI_API_KEY": "made-up", "HEADRACE_PEPPER": "made-up"}
@@ -33,6 +35,15 @@ def test_the_example_says_nothing_but_defaults_about_the_services() -> None:
     assert config.lanes == Config.model_fields["lanes"].get_default(call_default_factory=True)
     assert config.ingress == Config.model_fields["ingress"].default
     assert config.dispatcher == Config.model_fields["dispatcher"].default
+
+
+def test_the_values_for_helm_are_accepted_and_load(tmp_path: Path) -> None:
+    values = yaml.safe_load((EXAMPLES / "helm-values.yaml").read_text())
+    release = render(values)
+    for role in ("ingress", "dispatcher", "topics"):
+        file = tmp_path / role
+        file.write_text(release.config_of(release.pod(role)))
+        assert load(file, SECRETS | release.pod(role).environ).deployments
 
 
 def test_there_are_six_hundred_requests_and_no_two_bodies_are_alike() -> None:
