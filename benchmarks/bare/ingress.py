@@ -108,6 +108,7 @@ def main() -> None:
         lifespan="on",
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         timeout_keep_alive=60,
     )
 
