@@ -84,7 +84,11 @@ class Deployment:
 
 
 def _session(config: DeploymentConfig) -> aiohttp.ClientSession:
-    headers = {"Accept-Encoding": "identity", "User-Agent": "headrace"}
+    headers = {
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "User-Agent": "headrace",
+    }
     if config.upstream.api_key is not None:
         headers["Authorization"] = f"Bearer {config.upstream.api_key.get_secret_value()}"
     timeouts = aiohttp.ClientTimeout(
@@ -103,11 +107,7 @@ def _session(config: DeploymentConfig) -> aiohttp.ClientSession:
 
 def _headers(call: Call) -> dict[str, str]:
     request_id = id_header(call.id)
-    headers = {
-        "Content-Type": "application/json",
-        "Idempotency-Key": request_id,
-        "X-Request-Id": request_id,
-    }
+    headers = {"Idempotency-Key": request_id, "X-Request-Id": request_id}
     if call.traceparent and (traceparent := traceparent_header(call.traceparent)):
         headers["Traceparent"] = traceparent
     return headers
