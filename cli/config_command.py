@@ -3,20 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
 
 import typer
 import yaml
 
-from headrace.schemas.config.errors import ConfigError
+from headrace.cli.roles import ConfigFile, problems_shown
 from headrace.schemas.config.load import Reading, examine
 from headrace.schemas.reference.config_schema import config_schema
 
 app = typer.Typer(help="Look at a configuration.", no_args_is_help=True)
-
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HEADRACE_CONFIG", help="The YAML configuration.")
-]
 
 
 @app.command()
@@ -45,8 +40,5 @@ def schema() -> None:
 
 def read_or_exit(config: Path) -> Reading:
     """The configuration; or its problems on standard error and the exit code for them."""
-    try:
+    with problems_shown():
         return examine(config, os.environ)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(error.exit_code) from None

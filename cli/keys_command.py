@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.config_command import ConfigFile, read_or_exit
+from headrace.cli.config_command import read_or_exit
+from headrace.cli.roles import ConfigFile
 from headrace.schemas.config.errors import EX_CONFIG
 from headrace.schemas.keys import RANDOM_BYTES, digest, mint, well_formed
 from headrace.schemas.names import Tenant

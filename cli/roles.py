@@ -1,5 +1,7 @@
 """`headrace ingress` and `headrace dispatcher`: hand the configuration to the role."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +16,28 @@ def ingress(config: ConfigFile) -> None:
     """Run the HTTP side until SIGTERM. Exit code 78: the configuration cannot be used."""
     from headrace.ingress.app import run
 
-    run(config)
+    with problems_shown():
+        run(config)
 
 
 def dispatcher(config: ConfigFile) -> None:
-    """Run the side that calls upstreams until SIGTERM; running calls may finish first."""
+    """Run the side that calls upstreams until SIGTERM; running calls may finish first.
+
+    Exit code 78: the configuration cannot be used.
+    """
     from headrace.dispatcher.app import run
 
-    run(config)
+    with problems_shown():
+        run(config)
+
+
+@contextmanager
+def problems_shown() -> Iterator[None]:
+    """A configuration that cannot be used ends the command with its problems, not with a traceback."""
+    from headrace.schemas.config.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None

@@ -1,14 +1,16 @@
 """`headrace config` and `headrace keys`, as a shell sees them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
-from headrace.cli import config_command, keys_command
+from headrace.cli import config_command, keys_command, roles
 from headrace.schemas.keys import matches, well_formed
 
 CANARY = "canary-51c0"
@@ -47,6 +49,16 @@ def test_check_reports_problems_on_standard_error_and_exits_with_78(good: str) -
         f"{good}:1: auth.pepper: the environment variable PEPPER is not set",
         f"{good}:6: deployments[0].upstream.api_key: the environment variable KEY is not set",
     ]
+
+
+@pytest.mark.parametrize("role", [roles.ingress, roles.dispatcher])
+def test_a_role_ends_with_the_problems_of_its_configuration(
+    role: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as caught:
+        role(tmp_path / "c.yaml")
+    assert caught.value.exit_code == 78
+    assert "c.yaml: cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_show_prints_what_is_in_force_without_secrets(good: str) -> None:
