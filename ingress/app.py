@@ -157,7 +157,10 @@ class Ingress:
         await self._outbox.flush_cancels()
         for task in background:
             task.cancel()
-        await asyncio.wait(background)
+        for task in background:
+            await asyncio.wait((task,))
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                self._log.error("task_failed", reason=task.get_name(), error=repr(failure))
         await self._probe.close()
         self._log.info("ingress_stopped")
 

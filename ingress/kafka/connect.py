@@ -1,11 +1,14 @@
 """How this room's Kafka clients connect, and what their errors mean to an operator."""
 
+import asyncio
 import ssl
+from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -40,6 +43,25 @@ def client_options(kafka: KafkaConfig) -> dict[str, Any]:
         if security.password is not None:
             options["sasl_plain_password"] = security.password.get_secret_value()
     return options
+
+
+async def closed(closing: Awaitable[None]) -> None:
+    """Await the end of a client. Whatever it cannot say good-bye to is gone already; and aiokafka
+    lets the cancellation of its own tasks leak out, which must not end ours.
+    """
+    try:
+        await closing
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+    except (KafkaError, OSError):
+        return
+
+
+def is_cancelled() -> bool:
+    """Whether somebody really wants the current task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def trouble_of(error: BaseException) -> Refusal:

@@ -13,6 +13,7 @@ from headrace.ingress.kafka.connect import (
     MISSING,
     STARTING,
     client_options,
+    is_cancelled,
     trouble_of,
 )
 from headrace.ingress.kafka.outbox import Outbox
@@ -67,6 +68,10 @@ class Link:
                 except (KafkaError, OSError, TimeoutError) as error:
                     refusal = error.refusal if isinstance(error, _Trouble) else trouble_of(error)
                     self._say(refusal, error)
+                except asyncio.CancelledError:
+                    if is_cancelled():
+                        raise
+                    self._say(AWAY)
                 await self._disconnect()
                 await asyncio.sleep(PAUSE_S)
         finally:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 
+from headrace.ingress.kafka.connect import closed
 from headrace.schemas.topics import RECORD_BYTES
 
 BATCH_BYTES = 1_000_000
@@ -81,4 +82,4 @@ class Producer(AIOKafkaProducer):
         while task is not None and not task.done():
             task.cancel()
             await asyncio.sleep(0)
-        await self.client.close()
+        await closed(self.client.close())

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from headrace.ingress.board import ReplyBoard
+from headrace.ingress.kafka.connect import closed
 from headrace.schemas import replies
 from headrace.schemas.names import InstanceId
 from headrace.schemas.records import MalformedRecord
@@ -97,4 +98,4 @@ class ReplyReader:
         """Disconnect; the position stays for the next `open`."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await closed(consumer.stop())

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
-from support.answering import AnsweringDispatcher, Answers, answered
-from support.eventually import eventually
-from support.serving import create_topics, ingress_config, serving, url
 
 from headrace.cli.localkafka import LocalKafka
 from headrace.ingress.app import Ingress
+from support.answering import AnsweringDispatcher, Answers, answered
+from support.eventually import eventually
+from support.serving import create_topics, ingress_config, serving, url
 
 
 class Stand(NamedTuple):

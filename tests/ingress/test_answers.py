@@ -8,13 +8,13 @@ from typing import Any
 
 import openai
 import pytest
-from support.answering import Answers, answered, chunked
-from support.eventually import eventually
-from support.serving import MODEL, url
 
 from headrace.schemas.names import Outcome
 from headrace.schemas.records import RequestRecord
 from headrace.schemas.replies import Reply
+from support.answering import Answers, answered, chunked
+from support.eventually import eventually
+from support.serving import MODEL, url
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 COMPLETION = {

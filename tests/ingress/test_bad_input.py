@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from support.answering import Answers
-from support.serving import MODEL, url
 
 from headrace.schemas import keys
 from headrace.schemas.names import Tenant
+from support.answering import Answers
+from support.serving import MODEL, url
 
 GOOD = json.dumps({"model": MODEL}).encode()
 JSON = {"content-type": "application/json"}
