@@ -22,6 +22,7 @@ from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.connection import client_options
+from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.follower import Follower
 from headrace.dispatcher.kafka.groups import groups
 from headrace.dispatcher.kafka.journals import JournalWriter
@@ -73,6 +74,9 @@ class App:
             bulk=self._bulk,
             log=log,
         )
+        self._admin = AIOKafkaAdminClient(
+            **client_options(config.kafka), client_id=f"{self._process}-admin"
+        )
         self._seats = Seats(config.deployments)
         self._upstream = OpenAIUpstream(config.deployments, config.dispatcher)
         self._settlement = Settlement(
@@ -101,9 +105,6 @@ class App:
             clock=self._clock,
         )
         self._follower = Follower(config.kafka, f"{self._process}-follower", log)
-        self._admin = AIOKafkaAdminClient(
-            **client_options(config.kafka), client_id=f"{self._process}-admin"
-        )
         self._membership = Membership(
             topics=self._topics,
             fleet=self._fleet,
@@ -246,6 +247,7 @@ class App:
             metrics=self._metrics,
             clock=self._clock,
             seats=self._seats,
+            directory=Directory(self._topics, self._admin, self._clock, self._log),
         )
 
     def _outboxes(self) -> tuple[Outbox, Outbox, Outbox, Outbox]:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import assert_never, cast
 
+from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.metrics import Metrics
@@ -38,7 +39,9 @@ class Attempts:
         metrics: Metrics,
         clock: Clock,
         seats: Seats,
+        directory: Directory,
     ) -> None:
+        self._directory = directory
         self._seats = seats
         self._upstream = upstream
         self._policies = policies
@@ -71,6 +74,15 @@ class Attempts:
         again: Again,
     ) -> None:
         """Make the attempt and settle it; `freed` is called when the call has left its seat."""
+        try:
+            deliverable = await self._deliverable(waiting)
+        except BaseException:
+            freed()
+            raise
+        if not deliverable:
+            freed()
+            await self._settlement.undeliverable(waiting)
+            return
         now_ms = self._clock.now_ms()
         self._begin(waiting, now_ms)
         stream = self._open(waiting)
@@ -85,6 +97,13 @@ class Attempts:
             return
         self._metrics.called(deployment, end, seconds)
         await self._judge(waiting, deployment, end, stream, round(seconds * 1000), again)
+
+    async def _deliverable(self, waiting: Waiting) -> bool:
+        """Whether the answer has somewhere to go: asked before the call is paid for."""
+        address = waiting.record.reply
+        if address is None or self._directory.knows(address):
+            return True
+        return await self._directory.exists(address)
 
     def _begin(self, waiting: Waiting, now_ms: int) -> None:
         if not waiting.first_call_ms:

@@ -14,7 +14,6 @@ PASSED_ON = frozenset(
     (
         "openai-processing-ms",
         "openai-version",
-        "openai-organization",
         "retry-after",
         "retry-after-ms",
         "x-should-retry",

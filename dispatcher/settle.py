@@ -14,6 +14,7 @@ from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms
 from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.errors import Code
 from headrace.schemas.names import Outcome, RequestId
 from headrace.schemas.records import Attempt
 from headrace.schemas.replies import Reply
@@ -75,11 +76,20 @@ class Settlement:
         await self._bury(waiting, reason, message)
         await self.answer(waiting, ending, call_ms=call_ms)
 
+    async def undeliverable(self, waiting: Waiting) -> None:
+        """A request whose answer has nowhere to go: kept with that reason, never called."""
+        reason = Reason.REPLY_UNDELIVERABLE
+        message = "the reply topic or partition does not exist, or is one of Headrace's own"
+        await self._bury(waiting, reason, message)
+        ending = of_error(Outcome.DEAD_LETTERED, Code.UNPROCESSABLE_RECORD, message)
+        await self._account(waiting, ending, 0)
+        self._done(waiting, ending.outcome.value)
+
     async def reject(self, tenure: Tenure, record: SourceRecord, unreadable: Unreadable) -> None:
         """A record that cannot be read: dead letter, an answer if it has an address, and on."""
         await self._outbox.send(
             self._topics.dead_letters,
-            record.value or b"",
+            record.value,
             key=unreadable.id.encode(),
             headers=dead_letter_headers(
                 record.headers, unreadable.source, reason=Reason.REJECTED_RECORD.value, history=()

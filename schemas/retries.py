@@ -62,11 +62,11 @@ def retry_headers(
     """Headers of the delay record that will run `attempt` at `due_ms`."""
     return [
         *first_headers(headers),
-        (H.ATTEMPT, b"%d" % attempt),
-        (H.DUE_MS, b"%d" % due_ms),
-        (H.HISTORY, encode_history(history)),
+        (H.ATTEMPT.value, b"%d" % attempt),
+        (H.DUE_MS.value, b"%d" % due_ms),
+        (H.HISTORY.value, encode_history(history)),
         *_place(source),
-        (H.ACCEPTED_MS, b"%d" % source.timestamp_ms),
+        (H.ACCEPTED_MS.value, b"%d" % source.timestamp_ms),
     ]
 
 
@@ -76,18 +76,18 @@ def dead_letter_headers(
     """Headers of the dead letter."""
     return [
         *first_headers(headers),
-        (H.REASON, reason.encode()),
-        (H.HISTORY, encode_history(history)),
+        (H.REASON.value, reason.encode()),
+        (H.HISTORY.value, encode_history(history)),
         *_place(source),
     ]
 
 
 def _place(source: Source) -> list[tuple[str, bytes]]:
     place: list[tuple[str, bytes]] = [
-        (H.SOURCE_TOPIC, source.topic.encode()),
-        (H.SOURCE_PARTITION, b"%d" % source.partition),
-        (H.SOURCE_OFFSET, b"%d" % source.offset),
+        (H.SOURCE_TOPIC.value, source.topic.encode()),
+        (H.SOURCE_PARTITION.value, b"%d" % source.partition),
+        (H.SOURCE_OFFSET.value, b"%d" % source.offset),
     ]
     if source.key is not None:
-        place.append((H.SOURCE_KEY, source.key))
+        place.append((H.SOURCE_KEY.value, source.key))
     return place

@@ -58,6 +58,12 @@ class Topics:
                 return f"{self.prefix}journal.{source[len(stem) :]}"
         raise ValueError(f"{source} has no journal")
 
+    def internal(self, name: str) -> bool:
+        """Whether a topic is one of ours that is no address for answers."""
+        ours = ("requests.", "delay.", "journal.", "dead-letters", "control", "fleet", "events")
+        stem = name.removeprefix(self.prefix)
+        return name.startswith(self.prefix) and stem.startswith(ours)
+
     def dispatch_group(self, lane: LaneName) -> str:
         """Consumer group of a lane."""
         return f"{self.prefix}dispatch.{lane}"

@@ -73,7 +73,7 @@ class Outbox:
     async def post(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         *,
         key: bytes | None = None,
         headers: Headers | None = None,
@@ -90,7 +90,7 @@ class Outbox:
     async def send(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         *,
         key: bytes | None = None,
         headers: Headers | None = None,

@@ -1,0 +1,140 @@
+"""A whole installation of real processes on the session's Kafka, and plain Kafka clients beside it."""
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import ConsumerRecord
+
+from headrace.cli.mock.log import LoggedCall, read_log
+from headrace.cli.up import Stack
+from headrace.schemas.topics import Topics
+
+Record = ConsumerRecord[bytes, bytes]
+
+
+class Installation:
+    """A running stack under a prefix of its own."""
+
+    def __init__(self, stack: Stack, prefix: str) -> None:
+        self.stack = stack
+        self.topics = Topics(prefix)
+        self.bootstrap = stack.bootstrap
+        self.url = f"{stack.ingress_url}/v1"
+        self.upstream_url = f"{stack.mock_url}/v1"
+
+    def calls(self, request_id: str | None = None) -> list[LoggedCall]:
+        """The upstream's own log, of one request or whole."""
+        every = read_log(self.stack.mock_log)
+        return [one for one in every if request_id in (None, one.received.request_id)]
+
+    async def topic(self, name: str, partitions: int = 1) -> str:
+        """Create a topic of a test's own; returns its name."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, partitions, 1)])
+        finally:
+            await admin.close()
+        return name
+
+    async def produce(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
+    ) -> tuple[int, int]:
+        """Write one record as any client would; returns its partition and offset."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all")
+        await producer.start()
+        try:
+            pairs = list((headers or {}).items())
+            ack = await producer.send_and_wait(
+                topic, value, key=key, headers=pairs, partition=partition
+            )
+        finally:
+            await producer.stop()
+        return ack.partition, ack.offset
+
+    async def read(self, topic: str, count: int = 1, within_s: float = 20.0) -> list[Record]:
+        """The first `count` records of a topic. Raises `AssertionError` when fewer come in time."""
+        records: list[Record] = []
+        async with _reader(self.bootstrap, topic) as consumer:
+            while len(records) < count:
+                batches = await consumer.getmany(timeout_ms=round(within_s * 1000))
+                assert batches, f"{len(records)} of {count} records in {topic} within {within_s} s"
+                records += [record for batch in batches.values() for record in batch]
+        return records
+
+    async def dump(self, topic: str) -> list[Record]:
+        """All that a topic holds now."""
+        records: list[Record] = []
+        async with _reader(self.bootstrap, topic) as consumer:
+            ends = await consumer.end_offsets(list(consumer.assignment()))
+            missing = {tp: end for tp, end in ends.items() if end > await consumer.position(tp)}
+            while missing:
+                for tp, batch in (await consumer.getmany(timeout_ms=1_000)).items():
+                    records += batch
+                    if batch[-1].offset + 1 >= missing.get(tp, 0):
+                        missing.pop(tp, None)
+        return records
+
+
+@contextlib.asynccontextmanager
+async def installation(
+    bootstrap: str,
+    folder: Path,
+    *,
+    dispatchers: int = 1,
+    overlay: Mapping[str, object] | None = None,
+    mock: Sequence[str] = ("--latency-ms", "1"),
+) -> AsyncIterator[Installation]:
+    """Start ingress, dispatchers and the mock on the Kafka at `bootstrap`; stop them at the end."""
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    tree: dict[str, object] = {"kafka": {"topic_prefix": prefix, "partitions": SMALL}}
+    tree |= overlay or {}
+    stack = Stack(
+        folder, dispatchers=dispatchers, bootstrap=bootstrap, overlay=tree, mock_arguments=mock
+    )
+    async with stack:
+        await stack.dispatchers_ready()
+        yield Installation(stack, prefix)
+
+
+SMALL = {
+    "requests": 4,
+    "delay": 1,
+    "replies": 2,
+    "control": 1,
+    "dead_letters": 1,
+    "events": 1,
+}
+"""Few partitions: a test creates and deletes its topics on a Kafka that others use too."""
+
+
+def header(record: Record, name: str) -> bytes | None:
+    """The value of a header, None if there is none."""
+    return dict(record.headers).get(name)
+
+
+@contextlib.asynccontextmanager
+async def _reader(bootstrap: str, topic: str) -> AsyncIterator["AIOKafkaConsumer[bytes, bytes]"]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        (described,) = await admin.describe_topics([topic])
+        await admin.close()
+        partitions = [TopicPartition(topic, one["partition"]) for one in described["partitions"]]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        yield consumer
+    finally:
+        await consumer.stop()
