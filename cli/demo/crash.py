@@ -1,0 +1,100 @@
+"""The crash: which dispatcher is killed, and when.
+
+A stream that has begun cannot be begun again (no mixing of attempts), so a crash would end it with
+an explicit error event. To keep the outcome exact, the kill comes while every running stream still
+waits for its first token; the upstream's own log tells, and that the dead process held enough calls
+is counted there afterwards.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from headrace.cli.demo.evidence import Kill
+from headrace.cli.mock.log import LoggedCall, read_log
+
+IN_FLIGHT = "headrace_upstream_inflight_requests{"
+MARGIN = 2
+"""More calls than needed, since the metric is read a moment before the kill."""
+MARGIN_MS = 60
+"""A first token so near is not risked."""
+PAUSE_S = 0.02
+
+
+class CrashMissed(Exception):
+    """No dispatcher held enough calls at a moment at which it could be killed."""
+
+
+class Victim(Protocol):
+    """A dispatcher's process."""
+
+    name: str
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        ...
+
+
+async def kill_the_busiest(
+    victims: Mapping[str, Victim],
+    log: Path,
+    *,
+    least: int,
+    first_byte_ms: int,
+    now_ms: Callable[[], int],
+    until_ms: int,
+) -> tuple[str, Kill]:
+    """Kill one of `victims` (metrics URL -> process) that holds `least` calls; its name and when.
+
+    Streams sent before `now` have ended. Raises CrashMissed at `until_ms`.
+    """
+    since = now_ms()
+    async with httpx.AsyncClient(timeout=2.0) as client:
+        while now_ms() < until_ms:
+            held = await _held(client, list(victims))
+            busiest = max(held, key=lambda url: held[url])
+            if held[busiest] >= least + MARGIN and streams_may_start_over(
+                read_log(log), since, now_ms(), first_byte_ms
+            ):
+                return await _kill(victims[busiest], now_ms)
+            await asyncio.sleep(PAUSE_S)
+    counts = ", ".join(str(count) for count in held.values())
+    raise CrashMissed(f"no dispatcher could be killed while it held {least} calls ({counts})")
+
+
+def streams_may_start_over(
+    calls: Iterable[LoggedCall], since: int, now: int, first_byte_ms: int
+) -> bool:
+    """Whether no stream called after `since` has had, or is about to have, its first byte."""
+    streams = (c for c in calls if c.received.stream and c.received.received_at >= since)
+    return all(_may_start_over(call, now, first_byte_ms) for call in streams)
+
+
+def _may_start_over(call: LoggedCall, now: int, first_byte_ms: int) -> bool:
+    if call.finished is not None:
+        return call.finished.status != 200
+    return now + MARGIN_MS < call.received.received_at + first_byte_ms
+
+
+async def _kill(victim: Victim, now_ms: Callable[[], int]) -> tuple[str, Kill]:
+    before = now_ms()
+    victim.kill()
+    await victim.wait()
+    return victim.name, Kill(before, now_ms())
+
+
+async def _held(client: httpx.AsyncClient, urls: Sequence[str]) -> dict[str, int]:
+    pages = await asyncio.gather(*(client.get(url) for url in urls))
+    return {url: in_flight(page.text) for url, page in zip(urls, pages, strict=True)}
+
+
+def in_flight(metrics: str) -> int:
+    """Upstream calls in flight by a dispatcher's metrics page, all deployments together."""
+    lines = (line for line in metrics.splitlines() if line.startswith(IN_FLIGHT))
+    return round(sum(float(line.rpartition(" ")[2]) for line in lines))

@@ -1,0 +1,217 @@
+"""One demo from start to verdict. The composition root: it names the clock.
+
+Order: Kafka and all roles up; a third of the prompts; a lull until no stream is open; a burst, in
+whose midst a dispatcher is killed; the rest while its work is taken over; all answered; dispatchers
+and ingress stopped, so that nothing can be written any more; the topics dumped; the verdict.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import yaml
+from rich.console import Console
+
+from headrace.cli.demo import setting
+from headrace.cli.demo.answers import upstream_answer
+from headrace.cli.demo.check import Findings, check
+from headrace.cli.demo.clients import Clients
+from headrace.cli.demo.crash import CrashMissed, kill_the_busiest
+from headrace.cli.demo.dump import dump_topics
+from headrace.cli.demo.evidence import Evidence, Kill, Record
+from headrace.cli.demo.findings import Rules
+from headrace.cli.demo.ledger import Ledger
+from headrace.cli.demo.prompts import IMPOSSIBLE, Prompt
+from headrace.cli.demo.show import show
+from headrace.cli.demo.traffic import Traffic
+from headrace.cli.demo.view import Snapshot, snapshot
+from headrace.cli.localkafka import free_ports
+from headrace.cli.mock.log import read_log
+from headrace.cli.progress import Reporter
+from headrace.cli.up.stack import Stack
+from headrace.schemas.config.load import load
+from headrace.schemas.headers import H
+
+PER_S = 40.0
+"""Requests a second while nothing special happens."""
+BURST_PER_S = 400.0
+FEWEST_IN_BURST = 45
+"""Three dispatchers share a burst unevenly: with fewer, none might hold enough calls."""
+LULL_LIMIT_S = 20.0
+CRASH_LIMIT_S = 5.0
+LOOK_S = 0.02
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished run."""
+
+    evidence: Evidence
+    findings: Findings
+    lanes: tuple[str, ...]
+
+
+class Demo:
+    """One run in `folder`, with `prompts`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        prompts: list[Prompt],
+        *,
+        seed: int,
+        dispatchers: int,
+        console: Console,
+        reporter: Reporter,
+    ) -> None:
+        self._folder = folder
+        self._prompts = list(enumerate(prompts, 1))
+        self._console = console
+        self._reporter = reporter
+        self._lanes = tuple(dict.fromkeys(sorted((p.lane for p in prompts), key=_urgency)))
+        self._ledger = Ledger(now_ms)
+        self._started = now_ms()
+        self._killed = ""
+        self._kill: Kill | None = None
+        self._stack = self._build(seed, dispatchers, reporter)
+
+    async def run(self) -> Run:
+        """Do it all. Raises CrashMissed, and whatever the stack raises when it cannot start."""
+        self._reporter.say(f"Starting everything in {self._folder}")
+        async with Traffic() as traffic, self._stack as stack:
+            await stack.dispatchers_ready()
+            self._tell_start()
+            self._started = now_ms()
+            clients = Clients(f"{stack.ingress_url}/v1", self._ledger)
+            async with self._showing(), contextlib.aclosing(clients):
+                await self._play(traffic, clients)
+            await asyncio.gather(*(role.stop() for role in (stack.ingress, *stack.dispatchers)))
+            return await self._judge()
+
+    def _tell_start(self) -> None:
+        up_s = (now_ms() - self._started) / 1000
+        roles = f"Kafka, the upstream, the ingress and {len(self._stack.dispatchers)} dispatchers"
+        self._reporter.say(f"{roles} are up after {up_s:.1f} s.")
+        fate = "10 % of the calls get a 5xx and 5 % a 429; one dispatcher will be killed."
+        self._reporter.say(f"Sending {len(self._prompts)} requests. {fate}")
+
+    async def _play(self, traffic: Traffic, clients: Clients) -> None:
+        """The traffic, and the crash in its middle."""
+        before, burst, after = split(self._prompts)
+        await traffic.send(clients, before, PER_S)
+        await self._lull()
+        sending = asyncio.create_task(traffic.send(clients, burst, BURST_PER_S))
+        await self._crash()
+        await sending
+        await traffic.send(clients, after, PER_S)
+        await traffic.all_ended()
+
+    async def _lull(self) -> None:
+        """Wait until no stream is open: one that has begun would be ended by the crash."""
+        try:
+            async with asyncio.timeout(LULL_LIMIT_S):
+                while self._ledger.open_streams:  # noqa: ASYNC110 - threads end some of them
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            open_streams = self._ledger.open_streams
+            late = f"{open_streams} streams were still open after {LULL_LIMIT_S:.0f} s"
+            raise CrashMissed(late) from None
+
+    async def _crash(self) -> None:
+        ports = self._stack.layout.dispatchers
+        victims = {
+            f"http://127.0.0.1:{port}/metrics": role
+            for port, role in zip(ports, self._stack.dispatchers, strict=True)
+        }
+        self._killed, self._kill = await kill_the_busiest(
+            victims,
+            self._stack.mock_log,
+            least=setting.LEAST_HELD,
+            first_byte_ms=setting.FIRST_BYTE_MS,
+            now_ms=now_ms,
+            until_ms=now_ms() + round(CRASH_LIMIT_S * 1000),
+        )
+
+    async def _judge(self) -> Run:
+        """Collect what the three sources tell, keep it in the folder, and check it."""
+        config = load(self._stack.config_path, os.environ)
+        evidence = Evidence(
+            history=self._ledger.history,
+            calls=tuple(read_log(self._stack.mock_log)),
+            dump=await dump_topics(self._stack.bootstrap, config),
+            kill=self._kill,
+        )
+        (self._folder / "evidence.json").write_bytes(msgspec.json.encode(evidence))
+        rules = Rules(
+            prefix=setting.PREFIX,
+            impossible=frozenset({IMPOSSIBLE}),
+            retry_after_ms=setting.RETRY_AFTER_MS,
+            error_after_ms=setting.ERROR_AFTER_MS,
+            least_held=setting.LEAST_HELD,
+        )
+        findings = await asyncio.to_thread(check, evidence, rules, answer_of)
+        return Run(evidence=evidence, findings=findings, lanes=self._lanes)
+
+    @contextlib.asynccontextmanager
+    async def _showing(self) -> AsyncIterator[None]:
+        showing = asyncio.create_task(show(self._console, self._look))
+        try:
+            yield
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+
+    def _look(self) -> Snapshot:
+        return snapshot(
+            self._lanes,
+            self._ledger.history,
+            read_log(self._stack.mock_log),
+            started=self._started,
+            now=now_ms(),
+            killed=self._killed,
+            kill=self._kill,
+        )
+
+    def _build(self, seed: int, dispatchers: int, reporter: Reporter) -> Stack:
+        """The upstream's address goes into the configuration, so its port is chosen here."""
+        (mock_port,) = free_ports(1)
+        mock_config = self._folder / "mock.yaml"
+        mock_config.write_text(yaml.safe_dump(setting.mock_config(seed)), encoding="utf-8")
+        prompts = [prompt for _, prompt in self._prompts]
+        return Stack(
+            self._folder,
+            dispatchers=dispatchers,
+            overlay=setting.overlay(prompts, f"http://127.0.0.1:{mock_port}"),
+            mock_arguments=("--config", str(mock_config)),
+            ports={"mock": mock_port},
+            reporter=reporter,
+        )
+
+
+Numbered = list[tuple[int, Prompt]]
+
+
+def split(prompts: Numbered) -> tuple[Numbered, Numbered, Numbered]:
+    """What goes before the burst, the burst, and what follows it."""
+    burst = min(max(FEWEST_IN_BURST, len(prompts) * 15 // 100), len(prompts))
+    before = (len(prompts) - burst) // 3
+    return prompts[:before], prompts[before : before + burst], prompts[before + burst :]
+
+
+def answer_of(record: Record) -> bytes:
+    """The upstream's answer to a request record of the demo."""
+    return upstream_answer(record.header(H.ENDPOINT), record.value or b"", setting.script())
+
+
+def now_ms() -> int:
+    """Epoch milliseconds: the clock that the upstream's log and the broker use on this machine."""
+    return time.time_ns() // 1_000_000
+
+
+def _urgency(lane: str) -> tuple[int, str]:
+    """The default lanes in their order, others after them."""
+    known = ("interactive", "standard", "batch")
+    return (known.index(lane) if lane in known else len(known), lane)
