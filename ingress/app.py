@@ -28,7 +28,7 @@ from headrace.ingress.kafka.reader import ReplyReader
 from headrace.ingress.metrics import Metrics
 from headrace.ingress.policy import admission_policy
 from headrace.ingress.refusal import Refusal
-from headrace.ingress.server import Server
+from headrace.ingress.server import Server, listen_on
 from headrace.ingress.web import web_app
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.config.load import load
@@ -88,25 +88,29 @@ class Ingress:
         source = f"headrace/ingress/{self._instance}".encode()
         self._outbox = Outbox(config, source, self._board, self._clock, time.monotonic, self._log)
         reader = ReplyReader(
-            client_options(config.kafka), Topics(config.kafka.topic_prefix).replies, self._instance, self._board,
-            time.monotonic, self._log,
+            client_options(config.kafka), Topics(config.kafka.topic_prefix).replies,
+            self._instance, self._board, time.monotonic, self._log,
         )  # fmt: skip
         self._link = Link(config, self._instance, self._outbox, reader, self._log)
         self._metrics = Metrics(self._board, version("headrace"))
         policy = admission_policy(config)
         services = Services(
-            policy, self._board, self._link, self._outbox, self._clock, time.monotonic, self._metrics, self._log,
-            limits.max_sync_wait_s,
+            policy, self._board, self._link, self._outbox, self._clock, time.monotonic,
+            self._metrics, self._log, limits.max_sync_wait_s,
         )  # fmt: skip
         web = web_app(policy, self._trouble, self._new_id, version("headrace"))
         self._hot = HotRoutes(services, web)
         self._probe = Probe(limits.metrics_listen, self._metrics.registry, self._problems)
-        self._server = Server(self._hot, limits.listen, self.stop)
+        self._server = Server(self._hot, self.stop)
+        self._socket: socket.socket | None = None
 
     @property
     def port(self) -> int:
-        """The HTTP port."""
-        return self._server.port
+        """The HTTP port, once entered."""
+        if self._socket is None:
+            raise RuntimeError("the ingress is not started")
+        port: int = self._socket.getsockname()[1]
+        return port
 
     def stop(self) -> None:
         """Begin to shut down; may be called from a signal, more than once."""
@@ -123,6 +127,7 @@ class Ingress:
             task.result()
 
     async def __aenter__(self) -> Self:
+        self._socket = listen_on(self._config.ingress.listen)
         await self._probe.start()
         self._tasks = [
             asyncio.create_task(work, name=name)
@@ -130,20 +135,15 @@ class Ingress:
                 ("link", self._link.run()),
                 ("cancels", self._outbox.run_cancels()),
                 ("sweep", self._sweep()),
-                ("http", self._server.serve()),
+                ("http", self._server.serve(sockets=[self._socket])),
             )
         ]
-        while not self._server.started and not self._tasks[-1].done():
-            await asyncio.sleep(0.005)
-        if self._tasks[-1].done():
-            raise OSError(f"cannot listen on {self._config.ingress.listen}")
+        await self._server.listening.wait()
         gc.collect()
         gc.freeze()  # what was imported and built so far stays for ever: not to be looked at again
         gc.set_threshold(*GC_THRESHOLDS)
-        self._log.info(
-            "ingress_started",
-            address=f"{self._config.ingress.listen.rpartition(':')[0]}:{self.port}",
-        )
+        host = self._config.ingress.listen.rpartition(":")[0]
+        self._log.info("ingress_started", address=f"{host}:{self.port}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -167,7 +167,10 @@ class Ingress:
     async def _drained(self, within_s: float) -> None:
         """Wait until nothing waits any more, a second `stop` comes, or the time is over."""
         ends_at = time.monotonic() + within_s
-        while len(self._board) and time.monotonic() < ends_at and not self._server.should_exit:
+        # Three causes end it, one of them time: an event would serve one of them.
+        while (  # noqa: ASYNC110
+            len(self._board) and time.monotonic() < ends_at and not self._server.should_exit
+        ):
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep(self) -> None:

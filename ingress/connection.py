@@ -57,8 +57,8 @@ class Connection(HttpToolsProtocol):
         if party is not None:
             party.gone()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP. `msg` is uvicorn's; ours has the API's shape."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Refuse what is not HTTP, in the API's shape."""
         self.transport.write(_REFUSAL)
         self.transport.close()
 

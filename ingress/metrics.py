@@ -39,7 +39,8 @@ class Metrics:
             registry=self.registry,
         )
         first = Histogram(
-            "headrace_time_to_first_token_seconds", "From the request line to the first upstream byte of a stream.",
+            "headrace_time_to_first_token_seconds",
+            "From the request line to the first upstream byte of a stream.",
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
         self.first_token: Callable[[float], None] = first.observe

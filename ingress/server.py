@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,27 +17,23 @@ BACKLOG = 2048
 CLOSE_S = 5
 
 
-def address(listen: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT`."""
+def listen_on(listen: str) -> socket.socket:
+    """A listening socket on `HOST:PORT`. Raises `OSError` where that is not possible."""
     host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
 
 
 class Server(uvicorn.Server):
     """A server whose signals call `on_signal` instead of ending it at once."""
 
     def __init__(
-        self,
-        app: Callable[[Scope, Receive, Send], object],
-        listen: str,
-        on_signal: Callable[[], None],
+        self, app: Callable[[Scope, Receive, Send], object], on_signal: Callable[[], None]
     ) -> None:
-        host, port = address(listen)
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 interface="asgi3",
                 proxy_headers=False,
                 http=Connection,
@@ -52,15 +49,15 @@ class Server(uvicorn.Server):
         )
         self._on_signal = on_signal
         self._loop = asyncio.get_running_loop()
+        self.listening = asyncio.Event()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
         """First signal: drain. Second: stop at once."""
         if self.should_exit:
             self.force_exit = sig == signal.SIGINT
         self._loop.call_soon_threadsafe(self._on_signal)
-
-    @property
-    def port(self) -> int:
-        """The port listened on, once started."""
-        port: int = self.servers[0].sockets[0].getsockname()[1]
-        return port

@@ -112,8 +112,12 @@ async def test_a_header_with_control_characters_is_refused_in_the_apis_shape(
 
 async def test_unknown_paths_and_methods_have_the_apis_shape(stand_up: Any, echo: Answers) -> None:
     stand = await stand_up(echo)
-    cases = [("GET", "/v1/nothing", 404, "not_found"), ("GET", PATH, 405, "method_not_allowed"),
-             ("POST", "/v1/models", 405, "method_not_allowed"), ("GET", "/v1/models/big", 404, "model_not_found")]  # fmt: skip
+    cases = [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", PATH, 405, "method_not_allowed"),
+        ("POST", "/v1/models", 405, "method_not_allowed"),
+        ("GET", "/v1/models/big", 404, "model_not_found"),
+    ]
     for method, path, status, code in cases:
         response = await stand.http.request(method, path)
         assert (response.status_code, response.json()["error"]["code"]) == (status, code)
