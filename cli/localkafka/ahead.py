@@ -21,6 +21,7 @@ from headrace.cli.localkafka.node import Node
 from headrace.cli.progress import Reporter
 
 TRAINING_LIMIT_S = 60.0
+KEPT = 4
 
 
 def with_ahead_cache(distribution: Distribution, reporter: Reporter) -> Distribution:
@@ -48,10 +49,18 @@ def _make(distribution: Distribution, cache: Path, reporter: Reporter) -> bool:
             beside = cache.with_suffix(f".{os.getpid()}")
             beside.write_bytes(made.read_bytes())
             beside.replace(cache)
+            _drop_old(cache.parent)
         except (LocalKafkaError, KafkaError, OSError, TimeoutError) as error:
             reporter.say(f"That failed, Kafka will start slower: {error!r}")
             return False
     return True
+
+
+def _drop_old(folder: Path) -> None:
+    """Each environment's Java has a cache of 70 MB of its own: only the newest few stay."""
+    caches = sorted(folder.glob("kafka-*.aot"), key=lambda path: path.stat().st_mtime)
+    for old in caches[:-KEPT]:
+        old.unlink(missing_ok=True)
 
 
 async def _train(distribution: Distribution, training: Distribution, folder: Path) -> None:
