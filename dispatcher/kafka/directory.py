@@ -57,9 +57,9 @@ class Directory:
     async def _describe(self, topic: str) -> dict[str, Any]:
         while True:
             try:
-                (described,) = await self._admin.describe_topics([topic])
+                answer: list[dict[str, Any]] = await self._admin.describe_topics([topic])
             except KafkaError as error:
                 self._log.warning("kafka_unreachable", topic=topic, code=type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
             else:
-                return described
+                return answer[0]

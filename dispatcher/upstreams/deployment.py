@@ -41,8 +41,10 @@ class Deployment:
         chunks = Chunks(forward, self._pulse)
         end = CallEnd()
         total_s = min(self._timeouts.total_s, call.timeout_s)
+        # A plain answer begins when it is whole: only a stream owes a first byte sooner.
+        first_s = self._timeouts.first_byte_s if call.stream else total_s + 1
         try:
-            with Watch(total_s, Break.FIRST_BYTE_TIMEOUT, self._timeouts.first_byte_s) as watch:
+            with Watch(total_s, Break.FIRST_BYTE_TIMEOUT, first_s) as watch:
                 await self._exchange(call, body, chunks, end, watch)
         except ENDS_OF_CALLS as error:
             end.broken = broken_by(error, sent=body.sent, answered=end.status > 0)

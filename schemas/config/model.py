@@ -167,7 +167,7 @@ class Timeouts(Section):
     connect_s: Seconds = 5
     """Until the connection stands."""
     first_byte_s: Seconds = 60
-    """From the request to the first byte of the answer."""
+    """From the request to the first byte of a stream. A plain answer begins when it is whole: `total_s`."""
     stall_s: Seconds = 30
     """Between two pieces of a stream."""
     total_s: Seconds = 600
