@@ -6,8 +6,11 @@ training that fails is told and not fatal.
 """
 
 import asyncio
+import contextlib
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -44,7 +47,8 @@ def _make(distribution: Distribution, cache: Path, reporter: Reporter) -> bool:
         made = Path(folder) / "made.aot"
         training = distribution.with_options(f"-XX:AOTCacheOutput={made}")
         try:
-            asyncio.run(_train(distribution, training, Path(folder)))
+            with _quiet():
+                asyncio.run(_train(distribution, training, Path(folder)))
             # Next to its place first: the temporary folder may be another file system.
             beside = cache.with_suffix(f".{os.getpid()}")
             beside.write_bytes(made.read_bytes())
@@ -54,6 +58,18 @@ def _make(distribution: Distribution, cache: Path, reporter: Reporter) -> bool:
             reporter.say(f"That failed, Kafka will start slower: {error!r}")
             return False
     return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """A new node has no group coordinator at first; aiokafka logs an error each time it asks."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _drop_old(folder: Path) -> None:
