@@ -3,14 +3,13 @@ tells and that each request is judged by: None, or why nothing can be accepted n
 """
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
 from headrace.ingress.kafka.connect import (
     AWAY,
-    DENIED,
-    MISSING,
     STARTING,
     client_options,
     is_cancelled,
@@ -19,6 +18,7 @@ from headrace.ingress.kafka.connect import (
 from headrace.ingress.kafka.outbox import Outbox
 from headrace.ingress.kafka.producer import Producer
 from headrace.ingress.kafka.reader import ReplyReader, reply_partition
+from headrace.ingress.kafka.rights import Right, lacking
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import InstanceId
@@ -28,7 +28,8 @@ from headrace.telemetry.logs import Log
 
 CONNECT_S = 5.0
 PROBE_S = 2.0
-PROBE_TIMEOUT_S = 3.0
+PROBE_TIMEOUT_S = 4.0
+ALARM_S = 1.0
 PAUSE_S = 0.5
 
 
@@ -42,7 +43,8 @@ class Link:
         self._options: dict[str, Any] = client_options(config.kafka)
         self._instance = instance
         self._replies = names.replies
-        self._topics = [*outbox.lane_topics.values(), names.replies, names.control]
+        self._needed = dict.fromkeys((*outbox.lane_topics.values(), names.control), Right.WRITE)
+        self._needed[names.replies] = Right.READ
         self._outbox = outbox
         self._reader = reader
         self._log = log
@@ -62,9 +64,9 @@ class Link:
         try:
             while True:
                 try:
-                    await self._connect()
+                    small = await self._connect()
                     self._say(None)
-                    await self._watch()
+                    await self._watch(small)
                 except (KafkaError, OSError, TimeoutError) as error:
                     refusal = error.refusal if isinstance(error, _Trouble) else trouble_of(error)
                     self._say(refusal, error)
@@ -77,57 +79,58 @@ class Link:
         finally:
             await self._disconnect()
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> Producer:
         self._alarm.clear()
-        self._small = Producer(self._options, name=f"{self._instance}-small")
+        self._small = small = Producer(self._options, name=f"{self._instance}-small")
         async with asyncio.timeout(CONNECT_S):
-            await self._small.start()
-        self._check(await self._small.refresh(self._topics, PROBE_TIMEOUT_S))
-        partitions = self._small.partitions_of(self._replies)
+            await small.start()
+        await self._check(small, PROBE_TIMEOUT_S)
+        partitions = small.partitions_of(self._replies)
         async with asyncio.timeout(CONNECT_S):
             await self._reader.open(partitions)
-        self.reply = ReplyTo(
-            self._replies, reply_partition(self._instance, partitions), self._instance
-        )
-        self._outbox.connect(self._small, self._large_or_start)
+        partition = reply_partition(self._instance, partitions)
+        self.reply = ReplyTo(self._replies, partition, self._instance)
+        self._outbox.connect(small, self._large_or_start)
+        return small
 
-    def _check(self, answered: bool) -> None:
-        """Raise `_Trouble` unless every topic is there and may be described."""
-        assert self._small is not None  # noqa: S101
-        if not answered:
-            raise _Trouble(AWAY, "no broker answers")
-        for topic in self._topics:
-            if self._small.denied(topic):
-                raise _Trouble(DENIED, topic)
-            if not self._small.partitions_of(topic):
-                raise _Trouble(MISSING, topic)
-        if self._outbox.refused is not None:
-            raise _Trouble(self._outbox.refused, "a record was refused")
+    async def _check(self, small: Producer, within_s: float) -> None:
+        """Raise `_Trouble` unless every topic is there and may be used."""
+        needed = list(self._needed)
+        async with asyncio.timeout(within_s):
+            found = lacking(self._needed, await small.rights_on(needed))
+            if found is not None:
+                refusal, topic = found
+                raise _Trouble(refusal, topic)
+            if not await small.learn(needed):
+                raise _Trouble(AWAY, "no broker answers")
 
-    async def _watch(self) -> None:
+    async def _watch(self, small: Producer) -> None:
         """Return, by an exception, when the link no longer holds."""
         reading = asyncio.create_task(self._reader.run())
         try:
             while True:
                 alarm = asyncio.create_task(self._alarm.wait())
-                await asyncio.wait(
-                    (reading, alarm), timeout=PROBE_S, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait((reading, alarm), timeout=PROBE_S, return_when=FIRST_COMPLETED)
                 alarm.cancel()
                 if reading.done():
                     reading.result()
+                await self._probe(small)
                 if self._alarm.is_set():
-                    raise _Trouble(AWAY, "no acks")
-                await self._probe()
+                    self._alarm.clear()
+                    await asyncio.sleep(PAUSE_S)
         finally:
             reading.cancel()
             await asyncio.wait((reading,))
 
-    async def _probe(self) -> None:
-        assert self._small is not None  # noqa: S101
-        if self._small.dead or (self._large is not None and self._large.dead):
+    async def _probe(self, small: Producer) -> None:
+        if small.dead or (self._large is not None and self._large.dead):
             raise _Trouble(AWAY, "a producer died")
-        self._check(await self._small.refresh(self._topics, PROBE_TIMEOUT_S))
+        if self._outbox.refused is not None:
+            raise _Trouble(self._outbox.refused, "a record was refused")
+        # Without acks, but with a broker that answers, only some leader is away: the producer is
+        # kept, since its other records arrive.
+        await self._check(small, ALARM_S if self._alarm.is_set() else PROBE_TIMEOUT_S)
+        self._outbox.connect(small, self._large_or_start)  # partitions may have been added
 
     async def _disconnect(self) -> None:
         self._outbox.disconnect()
@@ -152,7 +155,7 @@ class Link:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await producer.start()
-            await producer.refresh(self._topics, PROBE_TIMEOUT_S)
+            await producer.learn(list(self._needed))
             self._large = producer
         except (KafkaError, OSError, TimeoutError) as error:
             self._log.warning("kafka_connect_failed", error=repr(error))

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.kafka.connect import closed
+from headrace.ingress.kafka.rights import RightsRequest, RightsResponse
 from headrace.schemas.topics import RECORD_BYTES
 
 BATCH_BYTES = 1_000_000
@@ -59,18 +60,18 @@ class Producer(AIOKafkaProducer):
         """How many partitions the last metadata gave `topic`; 0 for a topic that is not there."""
         return len(self.client.cluster.partitions_for_topic(topic) or ())
 
-    def denied(self, topic: str) -> bool:
-        """Whether the last metadata refused to describe `topic`."""
-        return topic in self.client.cluster.unauthorized_topics
+    async def rights_on(self, topics: list[str]) -> RightsResponse:
+        """What the broker says of `topics`. Raises `KafkaError`."""
+        node = self.client.get_random_node()
+        response: RightsResponse = await self.client.send(node, RightsRequest(topics))
+        return response
 
-    async def refresh(self, topics: list[str], timeout_s: float) -> bool:
-        """Read the metadata of `topics` anew; False if no broker answered in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self.client.set_topics(topics)
-                return bool(await self.client.force_metadata_update())
-        except TimeoutError:
-            return False
+    async def learn(self, topics: list[str]) -> bool:
+        """Read the leaders of `topics` anew; False if no broker answered. They must exist: a broker
+        that creates topics by itself would create a missing one here.
+        """
+        await self.client.set_topics(topics)
+        return bool(await self.client.force_metadata_update())
 
     async def abandon(self) -> None:
         """Close at once: what has no ack yet fails with `KafkaConnectionError`, written or not."""

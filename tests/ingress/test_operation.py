@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from support.answering import Answers, answered
-from support.eventually import eventually
-from support.serving import MODEL, ingress_config, serving
 
 from headrace.cli.localkafka import free_ports
 from headrace.ingress.hot import HOT
+from support.answering import Answers, answered
+from support.eventually import eventually
+from support.serving import MODEL, ingress_config, serving
 
 PATH = "/v1/chat/completions"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "a secret prompt"}]}
