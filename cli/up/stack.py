@@ -136,8 +136,8 @@ class Stack:
             await self._apply_topics()
             await self._start(services.dispatchers(self.layout, self.config_path), opening)
             await self._start([services.ingress(self.layout, self.config_path)], opening)
-            for role in (self.ingress, *(self._roles[one.name] for one in upstreams)):
-                await role.ready(READY_LIMIT_S)
+            for role in (*(self._roles[one.name] for one in upstreams), self.ingress):
+                await role.ready(READY_LIMIT_S)  # the ingress last: its word is the stack's
             if self._supervise:
                 await opening.enter_async_context(self._supervision())
             self._opened = opening.pop_all()
