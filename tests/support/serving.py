@@ -13,12 +13,15 @@ from headrace.schemas.topics import Topics, topic_specs
 MODEL = "small"
 
 
-def ingress_config(bootstrap: str, prefix: str, **sections: Any) -> Config:
+def ingress_config(
+    bootstrap: str, prefix: str, *, security: dict[str, Any] | None = None, **sections: Any
+) -> Config:
     """Two lanes, few partitions, free ports, one model; `sections` win."""
     ingress = {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0", "drain_s": 5}
     settings: dict[str, Any] = {
         "kafka": {
             "bootstrap_servers": [bootstrap],
+            "security": security or {},
             "topic_prefix": prefix,
             "replication_factor": 1,
             "min_insync_replicas": 1,
