@@ -1,6 +1,6 @@
 """One demo from start to verdict. The composition root: it names the clock.
 
-Order: Kafka and all roles up; a third of the prompts; a lull until no stream is open; a burst, in
+Order: Kafka and all roles up; a fifth of the prompts; a lull until no stream is open; a burst, in
 whose midst a dispatcher is killed; the rest while its work is taken over; all answered; dispatchers
 and ingress stopped, so that nothing can be written any more; the topics dumped; the verdict.
 """
@@ -39,10 +39,10 @@ from headrace.schemas.headers import H
 PER_S = 40.0
 """Requests a second while nothing special happens."""
 BURST_PER_S = 400.0
-FEWEST_IN_BURST = 45
+FEWEST_IN_BURST = 36
 """Three dispatchers share a burst unevenly: with fewer, none might hold enough calls."""
 LULL_LIMIT_S = 20.0
-CRASH_LIMIT_S = 5.0
+CRASH_LIMIT_S = 4.0
 LOOK_S = 0.02
 
 
@@ -99,14 +99,21 @@ class Demo:
         self._reporter.say(f"Sending {len(self._prompts)} requests. {fate}")
 
     async def _play(self, traffic: Traffic, clients: Clients) -> None:
-        """The traffic, and the crash in its middle."""
-        before, burst, after = split(self._prompts)
+        """The traffic, and the crash in its middle; a burst that gave no chance is repeated."""
+        before, rest = split(self._prompts, len(self._prompts) // 5)
         await traffic.send(clients, before, PER_S)
-        await self._lull()
-        sending = asyncio.create_task(traffic.send(clients, burst, BURST_PER_S))
-        await self._crash()
-        await sending
-        await traffic.send(clients, after, PER_S)
+        while self._kill is None:
+            await self._lull()
+            burst, rest = split(rest, burst_size(len(self._prompts)))
+            sending = asyncio.create_task(traffic.send(clients, plain_first(burst), BURST_PER_S))
+            try:
+                await self._crash()
+            except CrashMissed:
+                if len(rest) < FEWEST_IN_BURST:
+                    raise
+            finally:
+                await sending
+        await traffic.send(clients, rest, PER_S)
         await traffic.all_ended()
 
     async def _lull(self) -> None:
@@ -194,11 +201,19 @@ class Demo:
 Numbered = list[tuple[int, Prompt]]
 
 
-def split(prompts: Numbered) -> tuple[Numbered, Numbered, Numbered]:
-    """What goes before the burst, the burst, and what follows it."""
-    burst = min(max(FEWEST_IN_BURST, len(prompts) * 15 // 100), len(prompts))
-    before = (len(prompts) - burst) // 3
-    return prompts[:before], prompts[before : before + burst], prompts[before + burst :]
+def split(prompts: Numbered, count: int) -> tuple[Numbered, Numbered]:
+    """The first `count` and the rest."""
+    return prompts[:count], prompts[count:]
+
+
+def burst_size(count: int) -> int:
+    """How many of `count` requests come at once."""
+    return max(FEWEST_IN_BURST, count // 5)
+
+
+def plain_first(burst: Numbered) -> Numbered:
+    """Streams last: until the first of them has its first token, the seats are full of others."""
+    return sorted(burst, key=lambda numbered: numbered[1].stream)
 
 
 def answer_of(record: Record) -> bytes:
