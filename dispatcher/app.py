@@ -198,6 +198,8 @@ class App:
                 "topics_missing", count=len(missing), topic=min(missing), code=self._problem
             )
             await asyncio.sleep(PAUSE_S)
+        (events,) = await self._admin.describe_topics([self._topics.events])
+        self._settlement.event_partitions = len(events["partitions"])
 
     async def _retrying(self, start: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -36,6 +36,8 @@ class Settlement:
         metrics: Metrics,
         log: Log,
     ) -> None:
+        self.event_partitions = 1
+        """Partitions that `events` has; known once Kafka is reached."""
         self._topics = topics
         self._outbox = outbox
         self._replies = replies
@@ -124,7 +126,7 @@ class Settlement:
             code=attempt.code,
             call_ms=call_ms,
         )
-        await self._replies.side(self._topics.events, value, waiting.record.tenant.encode())
+        await self._event(waiting, value)
 
     async def _tell(self, waiting: Waiting, ending: Ending, chunks: int) -> None:
         address = waiting.record.reply
@@ -166,8 +168,12 @@ class Settlement:
             code=ending.code,
             call_ms=call_ms,
         )
-        await self._replies.side(self._topics.events, value, waiting.record.tenant.encode())
+        await self._event(waiting, value)
         self._metrics.ended(waiting, ending)
+
+    async def _event(self, waiting: Waiting, value: bytes) -> None:
+        tenant = waiting.record.tenant.encode()
+        await self._replies.side(self._topics.events, value, tenant, self.event_partitions)
 
     def _done(self, waiting: Waiting, how: str) -> None:
         self._journals.finished(waiting.tenure, waiting.offset, how)

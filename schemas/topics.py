@@ -136,7 +136,13 @@ def request_topics(names: Topics, lanes: Iterable[LaneName]) -> list[str]:
 @lru_cache(maxsize=65536)
 def _slot_partition(tenant: Tenant, slot: int, partitions: int) -> tuple[bytes, int]:
     key = f"{tenant}#{slot}".encode()
-    return key, murmur2(key) % partitions
+    return key, key_partition(key, partitions)
+
+
+@lru_cache(maxsize=65536)
+def key_partition(key: bytes, partitions: int) -> int:
+    """The partition that a default Kafka partitioner gives `key`."""
+    return murmur2(key) % partitions
 
 
 def lane_place(tenant: Tenant, request_id: str, partitions: int) -> tuple[bytes, int]:

@@ -16,7 +16,7 @@ from headrace.schemas.config.model import KafkaConfig
 from headrace.telemetry.logs import Log
 
 Take = Callable[["ConsumerRecord[bytes, bytes]"], None]
-_POLL_MS = 50
+_POLL_MS = 100
 _EAGER_BYTES = 1024 * 1024
 """The broker gathers up to this much or `_POLL_MS`: a fetch per record would cost three times the CPU."""
 _PAUSE_S = 0.5

@@ -16,6 +16,7 @@ from aiokafka.structs import RecordMetadata
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import PART_BYTES, Reply, encode
+from headrace.schemas.topics import key_partition
 from headrace.telemetry.logs import Log
 
 BACKLOG_BYTES = 64 * 1024 * 1024
@@ -141,10 +142,11 @@ class Replies:
                 address.topic, part, key=key, headers=headers, partition=address.partition
             )
 
-    async def side(self, topic: str, value: bytes, key: bytes) -> None:
+    async def side(self, topic: str, value: bytes, key: bytes, partitions: int) -> None:
         """A record that may be lost with the process: sent, its ack only observed."""
+        partition = key_partition(key, partitions)
         try:
-            ack = await self._finals.post(topic, value, key=key)
+            ack = await self._finals.post(topic, value, key=key, partition=partition)
         except KafkaError as error:
             self._log.warning("event_lost", topic=topic, code=type(error).__name__)
             return
