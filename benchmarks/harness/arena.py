@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.options import Options
-from benchmarks.harness.stacks import Ground, Stack, Upstreams, start_bare, start_product
+from benchmarks.harness.product import start_product
+from benchmarks.harness.stacks import Ground, Stack, Upstreams, start_bare
 from benchmarks.harness.windows import Measured, run_window
 from benchmarks.load.jobs import Job, Target
 from benchmarks.upstream.nginx import nginx_command

@@ -1,16 +1,13 @@
-"""The two stacks under load: the bare loop and the product, each with its own topics."""
+"""A stack under load: an ingress with its dispatcher. Here: how one is started, and the bare loop."""
 
 import asyncio
 import json
-import secrets
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from benchmarks.bare.wire import REQUEST_PARTITIONS, bare_topics
@@ -18,14 +15,11 @@ from benchmarks.harness.windows import ROOT
 from benchmarks.load.jobs import Target
 from headrace.cli.lifeline import Child, Lifeline
 from headrace.cli.localkafka import free_ports
-from headrace.schemas.keys import RANDOM_BYTES, digest, mint
-from headrace.schemas.names import Tenant
 
 PATH = "/v1/chat/completions"
 PLAIN_MODEL = "bench-plain"
 STREAM_MODEL = "bench-stream"
 READY_LIMIT_S = 40.0
-TENANT = Tenant("bench")
 
 
 def chat_body(*, stream: bool) -> str:
@@ -109,63 +103,10 @@ async def start_bare(ground: Ground, name: str) -> Stack:
     dispatcher = await ground.spawn(
         f"{name} dispatcher", f"{module}.dispatcher", ground.bootstrap, prefix, url
     )
-    return await _ready(ground, name, port, "none", ingress, dispatcher)
+    return await when_ready(ground, name, port, "none", ingress, dispatcher)
 
 
-async def start_product(ground: Ground, name: str) -> Stack:
-    """The product with everything on: keys, limits, journal, events, metrics."""
-    port, *metrics_ports = free_ports(3)
-    api_key = mint(TENANT, secrets.token_bytes(RANDOM_BYTES))
-    config = ground.folder / "headrace.yaml"
-    config.write_text(_product_config(ground, port, metrics_ports, api_key), encoding="utf-8")
-    command = "headrace.cli.main"
-    topics = await ground.spawn("topics", command, "topics", "apply", "--config", str(config))
-    if await topics.wait() != 0:
-        raise StackFailed(_tails(ground.folder, "topics"))
-    ingress = await ground.spawn(f"{name} ingress", command, "ingress", "--config", str(config))
-    dispatcher = await ground.spawn(
-        f"{name} dispatcher", command, "dispatcher", "--config", str(config)
-    )
-    return await _ready(ground, name, port, api_key, ingress, dispatcher)
-
-
-def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: str) -> str:
-    pepper_file = ground.folder / "pepper"
-    pepper = secrets.token_hex(16)
-    pepper_file.write_text(pepper, encoding="utf-8")
-
-    def deployment(model: str, upstream_port: int) -> dict[str, object]:
-        upstream = {"base_url": f"http://127.0.0.1:{upstream_port}/v1"}
-        return {
-            "name": f"{model}-1",
-            "model": model,
-            "upstream": upstream,
-            "limits": {"concurrency": 1000},
-        }
-
-    config = {
-        "kafka": {
-            "bootstrap_servers": [ground.bootstrap],
-            "topic_prefix": "product.",
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-        },
-        "ingress": {
-            "listen": f"127.0.0.1:{port}",
-            "metrics_listen": f"127.0.0.1:{metrics[0]}",
-        },
-        "dispatcher": {"metrics_listen": f"127.0.0.1:{metrics[1]}"},
-        "deployments": [
-            deployment(PLAIN_MODEL, ground.upstreams.plain),
-            deployment(STREAM_MODEL, ground.upstreams.stream),
-        ],
-        "tenants": {TENANT: {"keys": [digest(api_key, pepper)]}},
-        "auth": {"mode": "keys", "pepper": f"${{file:{pepper_file}}}"},
-    }
-    return yaml.safe_dump(config)
-
-
-async def _ready(
+async def when_ready(
     ground: Ground, name: str, port: int, api_key: str, ingress: Child, dispatcher: Child
 ) -> Stack:
     """Return the stack once it has answered a whole request."""
@@ -180,7 +121,7 @@ async def _ready(
             if await _answers(client, target):
                 return stack
             await asyncio.sleep(0.2)
-    raise StackFailed(_tails(ground.folder, *processes))
+    raise StackFailed(tails(ground.folder, *processes))
 
 
 async def _answers(client: httpx.AsyncClient, target: Target) -> bool:
@@ -196,7 +137,7 @@ async def _answers(client: httpx.AsyncClient, target: Target) -> bool:
     return response.status_code == 200
 
 
-def _tails(folder: Path, *names: str) -> str:
+def tails(folder: Path, *names: str) -> str:
     """The ends of logs, for a person."""
     parts = []
     for name in names:

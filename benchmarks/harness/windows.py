@@ -13,7 +13,7 @@ from benchmarks.load.jobs import Job, Outcome
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = "load generator"
-OTHERS = "all other processes"
+OTHERS = "processes that are not part of the bench"
 WINDOW_LIMIT_S = 60.0
 """Beyond the measured part; a generator that takes longer hangs."""
 SPARE_ROUNDS = 3
@@ -27,6 +27,8 @@ class Measured:
     outcome: Outcome
     cpu_s: dict[str, float]
     rss_mb: dict[str, float]
+    others_s: float = 0.0
+    """CPU seconds of everything else on this machine: what disturbed the window."""
 
     @property
     def valid(self) -> bool:
@@ -60,16 +62,18 @@ async def run_window(job: Job, watched: Mapping[str, int]) -> Measured:
     try:
         async with asyncio.timeout(job.seconds + WINDOW_LIMIT_S):
             await _expect(lines, b"begin\n")
-            before = read_usage(everyone)
+            before, busy_before = read_usage(everyone), busy_s()
             await _expect(lines, b"end\n")
-            after = read_usage(everyone)
+            after, busy_after = read_usage(everyone), busy_s()
             outcome = msgspec.json.decode(await lines.readline(), type=Outcome)
             await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return Measured(outcome, spent(before, after), _memory(after))
+    cpu_s = spent(before, after)
+    others_s = max(0.0, busy_after - busy_before - sum(cpu_s.values()))
+    return Measured(outcome, cpu_s, _memory(after), others_s)
 
 
 async def idle_window(seconds: float, watched: Mapping[str, int]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.harness.arena import BARE, DIRECT, KAFKA, PRODUCT, Arena
 from benchmarks.harness.options import MIN_PAIRS, Options
-from benchmarks.harness.windows import GENERATOR, Measured, Rounds, alternate
+from benchmarks.harness.windows import GENERATOR, OTHERS, Measured, Rounds, alternate
 from benchmarks.load.jobs import ClosedJob, Target
 from benchmarks.report.plots import draw_rounds, new_figure, save
 from benchmarks.report.rows import Row, at_least, at_most, figure, middle, spread
@@ -93,6 +93,13 @@ def rate_rows(rounds: Rounds, options: Options) -> list[Row]:
 def capacity_of(rounds: Rounds, subject: str) -> float:
     """Requests a second that a subject reached."""
     return middle([one.rate for one in rounds.of(subject)])
+
+
+def disturbance_row(row_id: str, rounds: Rounds) -> Row:
+    """What else ran on the machine: with much of it, absolute figures are worth little."""
+    shares = [w.others_s / w.outcome.seconds for one in rounds.rounds for w in one.values()]
+    what = f"CPU of {OTHERS} during the windows ({spread(shares)})"
+    return figure(row_id, what, middle(shares), "cores")
 
 
 def memory_rows(windows: Sequence[Measured]) -> list[Row]:

@@ -1,0 +1,74 @@
+"""The product as a stack under load, with everything on that it has."""
+
+import secrets
+from collections.abc import Sequence
+
+import yaml
+
+from benchmarks.harness.stacks import (
+    PLAIN_MODEL,
+    STREAM_MODEL,
+    Ground,
+    Stack,
+    StackFailed,
+    tails,
+    when_ready,
+)
+from headrace.cli.localkafka import free_ports
+from headrace.schemas.keys import RANDOM_BYTES, digest, mint
+from headrace.schemas.names import Tenant
+
+TENANT = Tenant("bench")
+
+
+async def start_product(ground: Ground, name: str) -> Stack:
+    """The product with everything on: keys, limits, journal, events, metrics."""
+    port, *metrics_ports = free_ports(3)
+    api_key = mint(TENANT, secrets.token_bytes(RANDOM_BYTES))
+    config = ground.folder / "headrace.yaml"
+    config.write_text(_product_config(ground, port, metrics_ports, api_key), encoding="utf-8")
+    command = "headrace.cli.main"
+    topics = await ground.spawn("topics", command, "topics", "apply", "--config", str(config))
+    if await topics.wait() != 0:
+        raise StackFailed(tails(ground.folder, "topics"))
+    ingress = await ground.spawn(f"{name} ingress", command, "ingress", "--config", str(config))
+    dispatcher = await ground.spawn(
+        f"{name} dispatcher", command, "dispatcher", "--config", str(config)
+    )
+    return await when_ready(ground, name, port, api_key, ingress, dispatcher)
+
+
+def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: str) -> str:
+    pepper_file = ground.folder / "pepper"
+    pepper = secrets.token_hex(16)
+    pepper_file.write_text(pepper, encoding="utf-8")
+
+    def deployment(model: str, upstream_port: int) -> dict[str, object]:
+        upstream = {"base_url": f"http://127.0.0.1:{upstream_port}/v1"}
+        return {
+            "name": f"{model}-1",
+            "model": model,
+            "upstream": upstream,
+            "limits": {"concurrency": 1000},
+        }
+
+    config = {
+        "kafka": {
+            "bootstrap_servers": [ground.bootstrap],
+            "topic_prefix": "product.",
+            "replication_factor": 1,
+            "min_insync_replicas": 1,
+        },
+        "ingress": {
+            "listen": f"127.0.0.1:{port}",
+            "metrics_listen": f"127.0.0.1:{metrics[0]}",
+        },
+        "dispatcher": {"metrics_listen": f"127.0.0.1:{metrics[1]}"},
+        "deployments": [
+            deployment(PLAIN_MODEL, ground.upstreams.plain),
+            deployment(STREAM_MODEL, ground.upstreams.stream),
+        ],
+        "tenants": {TENANT: {"keys": [digest(api_key, pepper)]}},
+        "auth": {"mode": "keys", "pepper": f"${{file:{pepper_file}}}"},
+    }
+    return yaml.safe_dump(config)
