@@ -36,7 +36,7 @@ from headrace.cli.up.stack import Stack
 from headrace.schemas.config.load import load
 from headrace.schemas.headers import H
 
-PER_S = 40.0
+PER_S = 45.0
 """Requests a second while nothing special happens."""
 BURST_PER_S = 400.0
 FEWEST_IN_BURST = 36

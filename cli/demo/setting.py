@@ -24,7 +24,7 @@ ERROR_AFTER_MS = 150
 FIRST_BYTE_MS = 500
 """From the receipt of a call to the first byte of its answer, by the script."""
 RETRY_AFTER_MS = 1_000
-SEATS = 16
+SEATS = 24
 """Calls that one dispatcher may have in flight, all models together."""
 FEWEST_SEATS = 2
 PREFIX = "headrace."
