@@ -91,6 +91,7 @@ class App:
             journals=self._journals,
             fleet=self._fleet,
             clock=self._clock,
+            metrics=self._metrics,
             commit_s=config.dispatcher.commit_interval_s,
             snap_s=config.dispatcher.snap_interval_s,
         )

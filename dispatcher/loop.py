@@ -137,6 +137,8 @@ class Dispatcher:
         for record in records:
             if not tenure.owned or not tenure.admit(record):
                 continue
+            if record.offset in tenure.ambiguous:
+                self._metrics.ambiguous.inc()
             waiting = understand(record, tenure, lane)
             if isinstance(waiting, Unreadable):
                 self._spawn(self._settlement.reject(tenure, record, waiting))

@@ -48,7 +48,8 @@ class Metrics:
             "retry_late_seconds", "How late after its due time a retry was woken."
         )
         self.ambiguous = counter("ambiguous_calls", "Calls that a crash left without a known end.")
-        self.rebalances = counter("rebalances", "Assignments taken.")
+        self._rebalances = counter("rebalances", "Assignments taken.")
+        self._rebalanced = 0
         self.in_flight = gauge(
             "upstream_inflight_requests", "Upstream calls running now.", "deployment"
         )
@@ -56,7 +57,10 @@ class Metrics:
         self.waiting_retries = gauge(
             "waiting_retries", "Requests that wait in memory for a point in time."
         )
-        self.oldest = gauge(
+        self._lag = gauge(
+            "consumer_lag_records", "Records not read or not finished, of owned partitions.", "lane"
+        )
+        self._oldest = gauge(
             "oldest_unfinished_seconds", "Age of the oldest unfinished record.", "lane"
         )
         self._children: dict[tuple[str, ...], Counter | Histogram] = {}
@@ -98,6 +102,16 @@ class Metrics:
         self.waiting_retries.set(timers)
         for deployment, count in in_flight.items():
             self.in_flight.labels(deployment).set(count)
+
+    def rebalanced(self, assignments: int) -> None:
+        """Assignments taken since the start."""
+        self._rebalances.inc(assignments - self._rebalanced)
+        self._rebalanced = assignments
+
+    def behind(self, lane: LaneName, records: int, oldest_s: float) -> None:
+        """How far this process is behind in a lane's partitions that it owns."""
+        self._lag.labels(lane).set(records)
+        self._oldest.labels(lane).set(oldest_s)
 
     def dead_letter(self, reason: Reason) -> None:
         """A record became a dead letter."""

@@ -85,6 +85,8 @@ class Tenure:
         self.ambiguous: dict[int, int] = {o: a for o, a in (lost or {}).items() if o >= position}
         """Offset -> attempt that was cut short and not run again yet: the next run is the next attempt."""
         self._held: dict[int, SourceRecord] = {}
+        self._unfinished: dict[int, int] = {}
+        """Offset -> timestamp of what was read and has no outcome, oldest first."""
         self._freed: set[int] = set()
         """Offsets that were held and may be admitted once more, now to run."""
         self.followed = followed
@@ -103,10 +105,15 @@ class Tenure:
             return True
         if not self.tracker.read(record.offset):
             return False
+        self._unfinished[record.offset] = record.timestamp
         if record.offset in self.elders:
             self._held[record.offset] = record
             return False
         return True
+
+    def oldest_ms(self) -> int | None:
+        """Timestamp of the oldest record that was read and has no outcome yet."""
+        return next(iter(self._unfinished.values()), None)
 
     def started(self, offset: int, attempt: int) -> None:
         """A call for `offset` begins."""
@@ -117,6 +124,7 @@ class Tenure:
         """`offset` has its outcome, acknowledged by Kafka."""
         self.running.pop(offset, None)
         self.ambiguous.pop(offset, None)
+        self._unfinished.pop(offset, None)
         self.tracker.finish(offset)
         self.touched = True
 
@@ -165,6 +173,7 @@ class Tenure:
             else:
                 del self.elders[offset]
                 self._held.pop(offset, None)
+                self._unfinished.pop(offset, None)
                 self.tracker.finish(offset)
         return freed
 

@@ -5,7 +5,7 @@ eager protocol), so ownership is told by tenures, not by the consumer.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -18,6 +18,7 @@ from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
+from headrace.schemas.names import LaneName
 from headrace.telemetry.logs import Log
 
 _POLL_MS = 100
@@ -145,6 +146,12 @@ class Source(ConsumerRebalanceListener):
             self.tenures.update(tenures)
             self.resume()
             return
+
+    def behind(self) -> Iterator[tuple[LaneName, int, int | None]]:
+        """Of each partition: its lane, records without an outcome, timestamp of the oldest one read."""
+        for tp, tenure in self.tenures.items():
+            end = self._consumer.highwater(tp) or tenure.tracker.next_offset
+            yield tenure.lane, max(0, end - tenure.tracker.watermark), tenure.oldest_ms()
 
     async def commit(self) -> None:
         """Commit the watermarks that moved."""

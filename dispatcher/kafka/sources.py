@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.source import Source
+from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Clock
 from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.schemas.names import LaneName
 
 Arrivals = list[tuple[Tenure, Sequence[SourceRecord]]]
 
@@ -17,8 +19,16 @@ class AllSources:
     """The `Sources` port over several consumers."""
 
     def __init__(
-        self, *, journals: JournalWriter, fleet: Fleet, clock: Clock, commit_s: float, snap_s: float
+        self,
+        *,
+        journals: JournalWriter,
+        fleet: Fleet,
+        clock: Clock,
+        metrics: Metrics,
+        commit_s: float,
+        snap_s: float,
     ) -> None:
+        self._metrics = metrics
         self._journals = journals
         self._fleet = fleet
         self._clock = clock
@@ -99,3 +109,19 @@ class AllSources:
             await self._journals.flush()
         for source in self._sources:
             await source.commit()
+        self._measure()
+
+    def _measure(self) -> None:
+        """How far behind the lanes are: what scaling and alerts look at."""
+        now_ms = self._clock.now_ms()
+        lanes: dict[LaneName, tuple[int, int]] = {}
+        for source in self._sources:
+            for lane, records, oldest_ms in source.behind():
+                count, oldest = lanes.get(lane, (0, now_ms))
+                lanes[lane] = (
+                    count + records,
+                    min(oldest, now_ms if oldest_ms is None else oldest_ms),
+                )
+        for lane, (records, oldest) in lanes.items():
+            self._metrics.behind(lane, records, (now_ms - oldest) / 1000)
+        self._metrics.rebalanced(sum(source.rebalances for source in self._sources))

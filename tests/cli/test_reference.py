@@ -1,0 +1,16 @@
+"""The pages about metrics and commands are what the code says."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.reference import documents
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PAGES = documents()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_committed_page_is_what_the_code_says(name: str) -> None:
+    committed = (REFERENCE / name).read_text(encoding="utf-8")
+    assert committed == PAGES[name], "run: python -m headrace.cli.reference"
