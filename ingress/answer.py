@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -58,12 +59,19 @@ def upstream_headers(encoded: bytes) -> HttpHeaders:
         found = _read_object(encoded)
     except msgspec.MsgspecError:
         return []
-    headers = ((name.encode().lower(), text.encode()) for name, text in found.items())
-    return [
-        (name, value)
-        for name, value in headers
-        if _NAME.fullmatch(name) and not _BAD_VALUE.search(value) and name not in _OWN
-    ]
+    headers: HttpHeaders = []
+    for text_name, text in found.items():
+        name, value = _header_name(text_name), text.encode()
+        if name is not None and not _BAD_VALUE.search(value):
+            headers.append((name, value))
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _header_name(text: str) -> bytes | None:
+    """The name as it goes out; None for what is no name, or is ours to say."""
+    name = text.encode().lower()
+    return name if _NAME.fullmatch(name) and name not in _OWN else None
 
 
 _OWN = frozenset(

@@ -65,11 +65,12 @@ class Waiter:
         "parts",
         "party",
         "ready",
+        "settled",
         "stream",
         "tick",
         "touched_at",
         "waits_until",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,
@@ -89,6 +90,8 @@ class Waiter:
         """Not over by then: `deadline_exceeded`, or the connection is cut."""
         self.touched_at = now
         """When the party last wrote to the client."""
+        self.settled = False
+        """True once nothing more can come: `final` or `failure` is set."""
         self.final: Reply | None = None
         self.failure: Refusal | None = None
         self.tick = False
@@ -100,11 +103,6 @@ class Waiter:
         self.parts: dict[int, list[bytes]] | None = None
         self.gap_since = 0.0
         self.held = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing more can come for it."""
-        return self.final is not None or self.failure is not None
 
 
 class ReplyBoard:
@@ -153,6 +151,7 @@ class ReplyBoard:
         """Settle `waiter` with an error of ours, unless it is settled."""
         if not waiter.settled:
             waiter.failure = failure
+            waiter.settled = True
             waiter.party.wake()
 
     def fail_all(self, failure: Refusal) -> None:
@@ -265,6 +264,7 @@ class ReplyBoard:
     def _finish(self, waiter: Waiter, reply: Reply) -> None:
         if self._room(waiter, len(reply.body)):
             waiter.final = reply
+            waiter.settled = True
             self._hold(waiter, len(reply.body))
             waiter.party.wake()
 

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from headrace.ingress.answer import Answer
-from headrace.ingress.asgi import SLICE_BYTES, Send, send_answer
+from headrace.ingress.asgi import SLICE_BYTES
 from headrace.schemas.errors import Code, error_body
 
 STATE = "connection"
@@ -118,17 +118,19 @@ class Listener:
         """Drop the connection."""
         self._connection.cut()
 
-    async def woken(self) -> None:
-        """Wait for the next change. Look at the state first: a change before this call is not told again."""
-        self._future = self._loop.create_future()
-        await self._future
+    def change(self) -> asyncio.Future[None]:
+        """Done at the next change. Look at the state first: what changed before is not told again."""
+        self._future = future = self._loop.create_future()
+        return future
 
-    async def answer(self, whole: Answer, send: Send) -> None:
-        """Answer the request; a long body, or one to a slow client, goes by ASGI and waits for it."""
-        if len(whole.body) <= SLICE_BYTES and not self._connection.flow.write_paused:
-            self._connection.write_answer(self._cycle, whole)
-        else:
-            await send_answer(send, whole)
+    def answer(self, whole: Answer) -> bool:
+        """Answer the request at once, or return False: a long body, and any to a slow client, must
+        go by ASGI, which waits until the client has taken it.
+        """
+        if len(whole.body) > SLICE_BYTES or self._connection.flow.write_paused:
+            return False
+        self._connection.write_answer(self._cycle, whole)
+        return True
 
     def leave(self) -> None:
         """The request is over; the connection may serve another."""

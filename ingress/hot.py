@@ -15,7 +15,7 @@ from headrace.ingress.board import ReplyBoard, Waiter
 from headrace.ingress.connection import STATE, Listener
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.kafka.link import Link
-from headrace.ingress.kafka.outbox import FULL, Outbox
+from headrace.ingress.kafka.outbox import Outbox
 from headrace.ingress.metrics import Metrics
 from headrace.ingress.policy import AdmissionPolicy
 from headrace.ingress.refusal import Refusal
@@ -121,9 +121,7 @@ class HotRoutes:
             return _DRAINING
         if s.link.trouble is not None:
             return s.link.trouble
-        if s.board.full:
-            return _QUEUE_FULL
-        return FULL if s.outbox.full else None
+        return _QUEUE_FULL if s.board.full else None
 
     async def _exchange(
         self, record: RequestRecord, listener: Listener, send: Send, started: float, now_ms: int
@@ -144,7 +142,7 @@ class HotRoutes:
         try:
             refused = await s.outbox.enqueue(record, waiter)
             if refused is not None:
-                await listener.answer(answer.from_refusal(refused, record.id), send)
+                await send_answer(send, answer.from_refusal(refused, record.id))
             elif waiter.stream:
                 await relay(s.board, waiter, listener, send, s.monotonic, s.metrics)
             else:
@@ -158,11 +156,15 @@ class HotRoutes:
 
     async def _answer(self, waiter: Waiter, listener: Listener, send: Send) -> None:
         while not (waiter.settled or listener.lost):
-            await listener.woken()
+            await listener.change()
         if waiter.final is not None:
-            await listener.answer(answer.from_reply(waiter.final, waiter.id), send)
+            whole = answer.from_reply(waiter.final, waiter.id)
         elif waiter.failure is not None:
-            await listener.answer(answer.from_refusal(waiter.failure, waiter.id), send)
+            whole = answer.from_refusal(waiter.failure, waiter.id)
+        else:
+            return
+        if not listener.answer(whole):
+            await send_answer(send, whole)
 
     def _account(
         self,

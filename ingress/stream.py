@@ -28,7 +28,7 @@ async def relay(
                 await _end(waiter, send, committed)
                 return
             if not waiter.tick:
-                await listener.woken()
+                await listener.change()
                 continue
             waiter.tick = False
             chunk = comment(waiter, monotonic() - started)

@@ -31,6 +31,8 @@ HEADER_BYTES = 1024
 """What headers and framing add to a body, roughly and rather more."""
 MAX_UNACKED_BYTES = 64 * 1024 * 1024
 """Records handed to the producers and not yet acked; beyond it new requests get 429."""
+LOG_APPEND_TIME = 1
+"""The ack's timestamp is the broker's, and not our own clock's."""
 RETRY_S = 0.5
 CLOSE_S = 2.0
 MAX_CANCELS = 20_000
@@ -43,22 +45,19 @@ FULL = Refusal(Code.QUEUE_FULL, "Too much is on its way to Kafka.", retry_after_
 class _Sending:
     """A record without its ack."""
 
-    __slots__ = ("_outbox", "deadline_ms", "overdue", "sent_at", "size", "task", "waiter")
+    __slots__ = ("_outbox", "overdue", "sent_at", "size", "task", "waiter")
 
-    def __init__(
-        self, outbox: "Outbox", waiter: Waiter, record: RequestRecord, sent_at: float
-    ) -> None:
+    def __init__(self, outbox: "Outbox", waiter: Waiter, record: RequestRecord) -> None:
         self._outbox = outbox
         self.waiter = waiter
-        self.deadline_ms = record.deadline_ms
         self.size = len(record.body) + HEADER_BYTES
-        self.sent_at = sent_at
+        self.sent_at = waiter.touched_at
         self.task: Task[object] | None = None
         """The task that is inside `send`, where that may wait: only a full batch makes it wait."""
         self.overdue = False
 
     def acked(self, ack: "Future[RecordMetadata]") -> None:
-        """The done callback of the ack."""
+        """The done callback of the ack: it came, or will never come."""
         self._outbox.settle(self, ack)
 
 
@@ -95,11 +94,6 @@ class Outbox:
         self.refused: Refusal | None = None
         """Why Kafka refused a record for good, for `Link` to look into."""
 
-    @property
-    def full(self) -> bool:
-        """Whether no more may be handed to the producers for now."""
-        return self._unacked_bytes >= MAX_UNACKED_BYTES
-
     def connect(self, small: Producer, large: Callable[[], Producer | None]) -> None:
         """Send through `small`, and long bodies through what `large` returns, if anything."""
         self._places = {
@@ -118,12 +112,12 @@ class Outbox:
         small = self._small
         if small is None:
             return AWAY
-        if self.full:
+        if self._unacked_bytes >= MAX_UNACKED_BYTES:
             return FULL
         producer = small if len(record.body) <= COMPRESS_BYTES else self._large() or small
         topic, partitions = self._places[record.lane]
         key, partition = lane_place(record.tenant, record.id, partitions)
-        sending = _Sending(self, waiter, record, self._monotonic())
+        sending = _Sending(self, waiter, record)
         self._unacked[record.id] = sending
         self._unacked_bytes += sending.size
         if self._unacked_bytes >= BATCH_BYTES:
@@ -155,12 +149,12 @@ class Outbox:
         """An ack came, or will never come."""
         self._forget(sending)
         error = ack.exception()
-        now = self._monotonic()
         if error is None:
+            now = self._monotonic()
             self._last_ack_at = now
-            timestamp = ack.result().timestamp
-            if timestamp is not None and timestamp > 0:
-                self._clock.observe(timestamp, now * 1000)
+            written = ack.result()
+            if written.timestamp_type == LOG_APPEND_TIME and written.timestamp is not None:
+                self._clock.observe(written.timestamp, now * 1000)
         elif not sending.waiter.settled:
             self._board.fail(sending.waiter, self._refuse(error))
 
