@@ -12,6 +12,9 @@ from headrace.dispatcher.ports import Clock
 from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.schemas.names import LaneName
 
+BURY_S = 0.25
+"""How often calls of dead processes are looked for."""
+
 Arrivals = list[tuple[Tenure, Sequence[SourceRecord]]]
 
 
@@ -41,6 +44,7 @@ class AllSources:
         self._committing: asyncio.Task[None] | None = None
         self._next_commit_s = 0.0
         self._next_snap_s = 0.0
+        self._next_bury_s = 0.0
 
     def add(self, source: Source) -> None:
         """Poll this consumer too."""
@@ -74,14 +78,18 @@ class AllSources:
 
     def held(self) -> Arrivals:
         """Records that must run here after all, since their process is dead or gave them up."""
-        for source in self._sources:
-            for tenure in source.tenures.values():
-                if tenure.elders:
-                    freed = tenure.bury(self._fleet.alive)
-                    if freed:
-                        self._held.append((tenure, freed))
+        now_s = self._clock.monotonic()
+        if now_s >= self._next_bury_s:
+            self._next_bury_s = now_s + BURY_S
+            self._bury()
         held, self._held = self._held, []
         return held
+
+    def _bury(self) -> None:
+        for source in self._sources:
+            for tenure in source.tenures.values():
+                if tenure.elders and (freed := tenure.bury(self._fleet.alive)):
+                    self._held.append((tenure, freed))
 
     def wake(self) -> None:
         """Make a waiting `poll` return now."""
@@ -91,8 +99,12 @@ class AllSources:
     def commit(self) -> None:
         """Commit and snapshot at their intervals, beside the loop."""
         now_s = self._clock.monotonic()
-        if now_s < self._next_commit_s or (self._committing and not self._committing.done()):
+        if now_s < self._next_commit_s:
             return
+        if self._committing is not None:
+            if not self._committing.done():
+                return
+            self._committing.result()  # a journal that cannot be written must stop this process
         self._next_commit_s = now_s + self._commit_s
         snap = now_s >= self._next_snap_s
         if snap:
