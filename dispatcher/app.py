@@ -9,25 +9,24 @@ once and wait for what runs here; finish the calls while beating; release; close
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
+from enum import Enum, auto
 from pathlib import Path
 from uuid import uuid4
 
 import uvloop
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
-from headrace.dispatcher.kafka.connection import client_options
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.follower import Follower
 from headrace.dispatcher.kafka.groups import groups
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.membership import Membership
 from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.kafka.reach import Reach
 from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.kafka.source import Source
 from headrace.dispatcher.kafka.sources import AllSources
@@ -42,13 +41,18 @@ from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.topics import Topics, topic_specs
+from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log, configure, get_log
 from headrace.telemetry.probe import Probe
 
-PAUSE_S = 1.0
 LEAVE_S = 15.0
 """What handing over may take beside the grace of the running calls, also when Kafka is away."""
+
+
+class _State(Enum):
+    STARTING = auto()
+    SERVING = auto()
+    STOPPING = auto()
 
 
 class App:
@@ -60,7 +64,7 @@ class App:
         self._process = ProcessId(f"d-{uuid4().hex[:12]}")
         self._topics = Topics(config.kafka.topic_prefix)
         self._clock = BrokerTime()
-        self._problem: str | None = Code.NOT_READY.value
+        self._state = _State.STARTING
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
         self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
@@ -74,9 +78,7 @@ class App:
             bulk=self._bulk,
             log=log,
         )
-        self._admin = AIOKafkaAdminClient(
-            **client_options(config.kafka), client_id=f"{self._process}-admin"
-        )
+        self._reach = Reach(config, f"{self._process}-admin", log)
         self._seats = Seats(config.deployments)
         self._upstream = OpenAIUpstream(config.deployments, config.dispatcher)
         self._settlement = Settlement(
@@ -110,7 +112,7 @@ class App:
             topics=self._topics,
             fleet=self._fleet,
             follower=self._follower,
-            admin=self._admin,
+            admin=self._reach.admin,
             control=self._control,
             clock=self._clock,
             cancelled=self._dispatcher.cancel,
@@ -151,7 +153,10 @@ class App:
 
     async def _start(self) -> None:
         await self._upstream.__aenter__()
-        await self._until_reachable()
+        await self._reach.connect(
+            self._control, self._finals, self._chunks, self._bulk, self._follower
+        )
+        self._settlement.event_partitions = await self._reach.partitions(self._topics.events)
         self._background(
             self._follower.run(), self._journals.run(), self._replies.run(), self._membership.beat()
         )
@@ -159,12 +164,12 @@ class App:
         self._join()
         await asyncio.gather(*(source.start() for source in self._joined))
         self._background(*(source.run() for source in self._joined))
-        self._problem = None
+        self._state = _State.SERVING
         self._log.info("dispatcher_ready", process=self._process)
 
     async def _hand_over(self) -> None:
         """Leave the groups first, so that successors start while the last calls end here."""
-        self._problem = Code.SHUTTING_DOWN.value
+        self._state = _State.STOPPING
         failed = self._dispatcher.failure is not None
         await asyncio.gather(*(source.close() for source in self._joined))
         await self._dispatcher.finish(0.0 if failed else self._config.dispatcher.drain_s)
@@ -180,36 +185,12 @@ class App:
             await outbox.close()
         await self._upstream.close()
         await self._follower.close()
-        await self._admin.close()
+        await self._reach.close()
         await self._probe.close()
 
     def _stop(self) -> None:
         self._stopping.set()
         self._dispatcher.stop()
-
-    async def _until_reachable(self) -> None:
-        """Connect everything; a Kafka that is away, or a topic that is missing, is waited for."""
-        parts = (self._control, self._finals, self._chunks, self._bulk, self._follower, self._admin)
-        for part in parts:
-            await self._retrying(part.start)
-        wanted = {spec.name for spec in topic_specs(self._config)}
-        while missing := wanted - set(await self._admin.list_topics()):
-            self._problem = Code.KAFKA_TOPIC_MISSING.value
-            self._log.warning(
-                "topics_missing", count=len(missing), topic=min(missing), code=self._problem
-            )
-            await asyncio.sleep(PAUSE_S)
-        (events,) = await self._admin.describe_topics([self._topics.events])
-        self._settlement.event_partitions = len(events["partitions"])
-
-    async def _retrying(self, start: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await start()
-            except KafkaError as error:
-                self._problem = Code.KAFKA_UNAVAILABLE.value
-                self._log.warning("kafka_unreachable", code=type(error).__name__)
-                await asyncio.sleep(PAUSE_S)
 
     def _join(self) -> None:
         """Make the consumers; each joins its group when it is started."""
@@ -218,7 +199,7 @@ class App:
             topics=self._topics,
             journals=self._journals,
             follower=self._follower,
-            admin=self._admin,
+            admin=self._reach.admin,
             freed=self._sources.freed,
             log=self._log,
         )
@@ -250,7 +231,7 @@ class App:
             metrics=self._metrics,
             clock=self._clock,
             seats=self._seats,
-            directory=Directory(self._topics, self._admin, self._clock, self._log),
+            directory=Directory(self._topics, self._reach.admin, self._clock, self._log),
         )
 
     def _outboxes(self) -> tuple[Outbox, Outbox, Outbox, Outbox]:
@@ -263,8 +244,10 @@ class App:
         )
 
     def _problems(self) -> list[str]:
-        if self._problem is not None:
-            return [self._problem]
+        if self._state is _State.STARTING:
+            return [self._reach.problem.value]
+        if self._state is _State.STOPPING:
+            return [Code.SHUTTING_DOWN.value]
         if self._fleet.fenced(self._clock.monotonic()):
             return [Code.KAFKA_UNAVAILABLE.value]
         return []

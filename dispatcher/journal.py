@@ -43,8 +43,9 @@ class JournalState:
         self.lost: dict[int, int] = {}
         """Offset -> attempt of calls that their own process cut short: to be run again."""
         self.released: set[SessionId] = set()
-        self._told: dict[tuple[SessionId, int], int | str] = {}
-        """What older sessions said last of an offset: the attempt they run, or how it ended."""
+        self._repeated: dict[tuple[SessionId, int], int] = {}
+        self._ended: dict[tuple[SessionId, int], str] = {}
+        """What older sessions told of their offsets: the attempt they run, and how it ended."""
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry of the log."""
@@ -73,14 +74,17 @@ class JournalState:
             if owns or self._runs(entry.session, offset):
                 self._end(offset, how)
         if not owns:
-            self._told |= {(entry.session, offset): word for offset, word in entry.started}
-            self._told |= {(entry.session, offset): word for offset, word in entry.done}
+            self._repeated |= {(entry.session, offset): n for offset, n in entry.started}
+            self._ended |= {(entry.session, offset): how for offset, how in entry.done}
 
     def _runs(self, session: SessionId, offset: int) -> bool:
         call = self.in_flight.get(offset)
         return call is not None and call.session == session
 
     def _start(self, call: InFlight) -> None:
+        if call.offset in self.done:
+            # Its owner had given up an older session that ended it after all.
+            return
         self.in_flight[call.offset] = call
         self.lost.pop(call.offset, None)
 
@@ -101,9 +105,10 @@ class JournalState:
         self.in_flight = {call.offset: call for call in entry.in_flight}
         self.lost = dict(entry.lost)
         for call in entry.in_flight:
-            match self._told.get((call.session, call.offset)):
-                case int(attempt):
-                    self._start(InFlight(call.offset, attempt, call.session))
-                case str(how):
-                    self._end(call.offset, how)
-        self._told = {key: word for key, word in self._told.items() if key[1] >= entry.watermark}
+            key = (call.session, call.offset)
+            if key in self._repeated:
+                self._start(InFlight(call.offset, self._repeated[key], call.session))
+            if key in self._ended:
+                self._end(call.offset, self._ended[key])
+        self._repeated = {k: v for k, v in self._repeated.items() if k[1] >= entry.watermark}
+        self._ended = {k: v for k, v in self._ended.items() if k[1] >= entry.watermark}
