@@ -132,6 +132,14 @@ class Listener:
         self._connection.write_answer(self._cycle, whole)
         return True
 
+    def write_part(self, part: bytes) -> bool:
+        """Write a part of a stream that has begun, or return False: the client must be waited for."""
+        connection = self._connection
+        if connection.flow.write_paused or self.lost or not self._cycle.chunked_encoding:
+            return False
+        connection.transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+        return True
+
     def leave(self) -> None:
         """The request is over; the connection may serve another."""
         self._connection.client_party = None

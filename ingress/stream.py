@@ -44,7 +44,8 @@ async def relay(
                 }
             )
             committed = True
-        await send_part(send, chunk)
+        if not listener.write_part(chunk):
+            await send_part(send, chunk)
         waiter.touched_at = monotonic()
 
 

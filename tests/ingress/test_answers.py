@@ -274,3 +274,49 @@ async def test_an_answered_request_is_not_cancelled(stand_up: Any, echo: Answers
     asking.cancel()
     await eventually(lambda: stand.dispatcher.cancelled)
     assert stand.dispatcher.cancelled == [stand.dispatcher.requests[1].id]
+
+
+async def test_a_client_that_does_not_read_its_stream_is_cut_and_its_request_cancelled(
+    stand_up: Any,
+) -> None:
+    flood = [b"data: " + b"x" * 200_000 + b"\n\n"] * 60
+    stand = await stand_up(
+        lambda request: chunked(request, *flood), ingress={"max_stream_backlog_bytes": 1_000_000}
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.ingress.port, limit=1)
+    body = json.dumps(BODY | {"stream": True}).encode()
+    writer.write(raw_request(body))
+    await eventually(lambda: stand.dispatcher.cancelled)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await reader.readexactly(sum(map(len, flood)))
+    writer.close()
+
+
+def raw_request(body: bytes) -> bytes:
+    return (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+
+async def test_pipelined_requests_are_answered_in_their_order(stand_up: Any, echo: Answers) -> None:
+    stand = await stand_up(echo)
+    bodies = [json.dumps(BODY | {"n": n}).encode() for n in range(1, 4)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.ingress.port)
+    writer.write(b"".join(map(raw_request, bodies)))
+    for body in bodies:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(len(body)) == body
+    writer.close()
+
+
+async def test_a_client_that_wants_its_connection_closed_gets_it_closed(
+    stand_up: Any, echo: Answers
+) -> None:
+    stand = await stand_up(echo)
+    response = await stand.http.post(
+        "/v1/chat/completions", json=BODY, headers={"connection": "close"}
+    )
+    assert response.headers["connection"] == "close"
+    assert response.json() == BODY

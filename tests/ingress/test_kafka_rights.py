@@ -13,11 +13,11 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from support.eventually import eventually
-from support.serving import create_topics, ingress_config, serving, url
 
 from headrace.cli.localkafka import LocalKafka
 from headrace.schemas.topics import Topics
+from support.eventually import eventually
+from support.serving import create_topics, ingress_config, serving, url
 
 PREFIX = "acl."
 PASSWORD = "wonderland"
