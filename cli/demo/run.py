@@ -1,8 +1,7 @@
 """One demo from start to verdict. The composition root: it names the clock.
 
-Order: Kafka and all roles up; a fifth of the prompts; a lull until no stream is open; a burst, in
-whose midst a dispatcher is killed; the rest while its work is taken over; all answered; dispatchers
-and ingress stopped, so that nothing can be written any more; the topics dumped; the verdict.
+Order: Kafka and all roles up; the scenario; all answered; dispatchers and ingress stopped, so that
+nothing can be written any more; the topics dumped; the verdict.
 """
 
 import asyncio
@@ -20,12 +19,12 @@ from headrace.cli.demo import setting
 from headrace.cli.demo.answers import upstream_answer
 from headrace.cli.demo.check import Findings, check
 from headrace.cli.demo.clients import Clients
-from headrace.cli.demo.crash import CrashMissed, kill_the_busiest
 from headrace.cli.demo.dump import dump_topics
-from headrace.cli.demo.evidence import Evidence, Kill, Record
+from headrace.cli.demo.evidence import Evidence, Record
 from headrace.cli.demo.findings import Rules
 from headrace.cli.demo.ledger import Ledger
 from headrace.cli.demo.prompts import IMPOSSIBLE, Prompt
+from headrace.cli.demo.scenario import Scenario
 from headrace.cli.demo.show import show
 from headrace.cli.demo.traffic import Traffic
 from headrace.cli.demo.view import Snapshot, snapshot
@@ -35,15 +34,6 @@ from headrace.cli.progress import Reporter
 from headrace.cli.up.stack import Stack
 from headrace.schemas.config.load import load
 from headrace.schemas.headers import H
-
-PER_S = 45.0
-"""Requests a second while nothing special happens."""
-BURST_PER_S = 400.0
-FEWEST_IN_BURST = 36
-"""Three dispatchers share a burst unevenly: with fewer, none might hold enough calls."""
-LULL_LIMIT_S = 20.0
-CRASH_LIMIT_S = 4.0
-LOOK_S = 0.02
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +58,14 @@ class Demo:
         reporter: Reporter,
     ) -> None:
         self._folder = folder
-        self._prompts = list(enumerate(prompts, 1))
+        self._prompts = prompts
         self._console = console
         self._reporter = reporter
         self._lanes = tuple(dict.fromkeys(sorted((p.lane for p in prompts), key=_urgency)))
         self._ledger = Ledger(now_ms)
         self._started = now_ms()
-        self._killed = ""
-        self._kill: Kill | None = None
         self._stack = self._build(seed, dispatchers, reporter)
+        self._scenario = Scenario(prompts, self._ledger, self._stack, now_ms)
 
     async def run(self) -> Run:
         """Do it all. Raises CrashMissed, and whatever the stack raises when it cannot start."""
@@ -86,8 +75,12 @@ class Demo:
             self._tell_start()
             self._started = now_ms()
             clients = Clients(f"{stack.ingress_url}/v1", self._ledger)
-            async with self._showing(), contextlib.aclosing(clients):
-                await self._play(traffic, clients)
+            try:
+                async with self._showing(), contextlib.aclosing(clients):
+                    await self._scenario.play(traffic, clients)
+            finally:
+                history = msgspec.json.encode(self._ledger.history)
+                (self._folder / "history.json").write_bytes(history)
             await asyncio.gather(*(role.stop() for role in (stack.ingress, *stack.dispatchers)))
             return await self._judge()
 
@@ -98,50 +91,6 @@ class Demo:
         fate = "10 % of the calls get a 5xx and 5 % a 429; one dispatcher will be killed."
         self._reporter.say(f"Sending {len(self._prompts)} requests. {fate}")
 
-    async def _play(self, traffic: Traffic, clients: Clients) -> None:
-        """The traffic, and the crash in its middle; a burst that gave no chance is repeated."""
-        before, rest = split(self._prompts, len(self._prompts) // 5)
-        await traffic.send(clients, before, PER_S)
-        while self._kill is None:
-            await self._lull()
-            burst, rest = split(rest, burst_size(len(self._prompts)))
-            sending = asyncio.create_task(traffic.send(clients, plain_first(burst), BURST_PER_S))
-            try:
-                await self._crash()
-            except CrashMissed:
-                if len(rest) < FEWEST_IN_BURST:
-                    raise
-            finally:
-                await sending
-        await traffic.send(clients, rest, PER_S)
-        await traffic.all_ended()
-
-    async def _lull(self) -> None:
-        """Wait until no stream is open: one that has begun would be ended by the crash."""
-        try:
-            async with asyncio.timeout(LULL_LIMIT_S):
-                while self._ledger.open_streams:  # noqa: ASYNC110 - threads end some of them
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            open_streams = self._ledger.open_streams
-            late = f"{open_streams} streams were still open after {LULL_LIMIT_S:.0f} s"
-            raise CrashMissed(late) from None
-
-    async def _crash(self) -> None:
-        ports = self._stack.layout.dispatchers
-        victims = {
-            f"http://127.0.0.1:{port}/metrics": role
-            for port, role in zip(ports, self._stack.dispatchers, strict=True)
-        }
-        self._killed, self._kill = await kill_the_busiest(
-            victims,
-            self._stack.mock_log,
-            least=setting.LEAST_HELD,
-            first_byte_ms=setting.FIRST_BYTE_MS,
-            now_ms=now_ms,
-            until_ms=now_ms() + round(CRASH_LIMIT_S * 1000),
-        )
-
     async def _judge(self) -> Run:
         """Collect what the three sources tell, keep it in the folder, and check it."""
         config = load(self._stack.config_path, os.environ)
@@ -149,7 +98,7 @@ class Demo:
             history=self._ledger.history,
             calls=tuple(read_log(self._stack.mock_log)),
             dump=await dump_topics(self._stack.bootstrap, config),
-            kill=self._kill,
+            kill=self._scenario.kill,
         )
         (self._folder / "evidence.json").write_bytes(msgspec.json.encode(evidence))
         rules = Rules(
@@ -169,7 +118,8 @@ class Demo:
             yield
         finally:
             showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await showing
 
     def _look(self) -> Snapshot:
         return snapshot(
@@ -178,8 +128,8 @@ class Demo:
             read_log(self._stack.mock_log),
             started=self._started,
             now=now_ms(),
-            killed=self._killed,
-            kill=self._kill,
+            killed=self._scenario.killed,
+            kill=self._scenario.kill,
         )
 
     def _build(self, seed: int, dispatchers: int, reporter: Reporter) -> Stack:
@@ -187,33 +137,14 @@ class Demo:
         (mock_port,) = free_ports(1)
         mock_config = self._folder / "mock.yaml"
         mock_config.write_text(yaml.safe_dump(setting.mock_config(seed)), encoding="utf-8")
-        prompts = [prompt for _, prompt in self._prompts]
         return Stack(
             self._folder,
             dispatchers=dispatchers,
-            overlay=setting.overlay(prompts, f"http://127.0.0.1:{mock_port}"),
+            overlay=setting.overlay(self._prompts, f"http://127.0.0.1:{mock_port}"),
             mock_arguments=("--config", str(mock_config)),
             ports={"mock": mock_port},
             reporter=reporter,
         )
-
-
-Numbered = list[tuple[int, Prompt]]
-
-
-def split(prompts: Numbered, count: int) -> tuple[Numbered, Numbered]:
-    """The first `count` and the rest."""
-    return prompts[:count], prompts[count:]
-
-
-def burst_size(count: int) -> int:
-    """How many of `count` requests come at once."""
-    return max(FEWEST_IN_BURST, count // 5)
-
-
-def plain_first(burst: Numbered) -> Numbered:
-    """Streams last: until the first of them has its first token, the seats are full of others."""
-    return sorted(burst, key=lambda numbered: numbered[1].stream)
 
 
 def answer_of(record: Record) -> bytes:

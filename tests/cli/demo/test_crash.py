@@ -13,10 +13,10 @@ from headrace.cli.demo.crash import (
     kill_the_busiest,
     streams_may_start_over,
 )
-from headrace.cli.mock.log import Finished, LoggedCall, Outcome, Received
+from headrace.cli.mock.log import CallLog, Finished, LoggedCall, Outcome, Received
 
 PAGE = """# TYPE headrace_upstream_inflight_requests gauge
-headrace_upstream_inflight_requests{deployment="demo-chat"} 6.0
+headrace_upstream_inflight_requests{deployment="demo-chat"} 9.0
 headrace_upstream_inflight_requests{deployment="demo-embed"} 2.0
 headrace_waiting_retries 3.0
 """
@@ -34,7 +34,7 @@ def stream(received_at: int, status: int | None = None) -> LoggedCall:
 
 
 def test_calls_in_flight_are_those_of_all_deployments() -> None:
-    assert in_flight(PAGE) == 8
+    assert in_flight(PAGE) == 11
 
 
 def test_no_call_is_in_flight_where_the_page_names_none() -> None:
@@ -100,25 +100,53 @@ class Page:
         await writer.wait_closed()
 
 
+def log_with(path: Path, running: int) -> Path:
+    """A mock's log with so many calls that have not ended."""
+    with CallLog(path, running) as log:
+        for seq in range(1, running + 1):
+            log.receive(Received(seq=seq, received_at=1, path="", body_sha256="", attempt=1))
+    return path
+
+
 async def test_the_dispatcher_with_the_most_calls_is_killed(tmp_path: Path) -> None:
+    log = log_with(tmp_path / "log", running=11)
     async with Page("") as idle, Page(PAGE) as busy:
         victims = {idle.url: Victim("a"), busy.url: Victim("b")}
         name, kill = await kill_the_busiest(
-            victims, tmp_path / "log", least=5, first_byte_ms=500, now_ms=lambda: 7, until_ms=8
+            victims, log, least=5, first_byte_ms=500, now_ms=lambda: 7, until_ms=8
         )
     assert (name, kill.before, kill.after) == ("b", 7, 7)
     assert [victim.killed for victim in victims.values()] == [False, True]
+
+
+async def test_a_metric_that_is_older_than_the_upstreams_log_is_not_believed(
+    tmp_path: Path,
+) -> None:
+    log = log_with(tmp_path / "log", running=10)
+    clock = iter(range(100))
+    async with Page(PAGE) as page:
+        victim = Victim("a")
+        with pytest.raises(CrashMissed):
+            await kill_the_busiest(
+                {page.url: victim},
+                log,
+                least=5,
+                first_byte_ms=500,
+                now_ms=lambda: next(clock),
+                until_ms=3,
+            )
+    assert not victim.killed
 
 
 async def test_a_crash_that_would_hit_too_few_calls_is_missed_loudly(tmp_path: Path) -> None:
     victim = Victim("a")
     clock = iter(range(100))
     async with Page(PAGE) as page:
-        with pytest.raises(CrashMissed, match="while it held 7 calls"):
+        with pytest.raises(CrashMissed, match="while it held 9 calls"):
             await kill_the_busiest(
                 {page.url: victim},
                 tmp_path / "log",
-                least=7,
+                least=9,
                 first_byte_ms=500,
                 now_ms=lambda: next(clock),
                 until_ms=3,

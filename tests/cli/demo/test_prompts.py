@@ -13,10 +13,11 @@ from headrace.cli.demo.prompts import (
     default_path,
     read_prompts,
 )
-from headrace.cli.demo.run import burst_size, plain_first
+from headrace.cli.demo.scenario import burst_size, plain_first, told_errors
 from headrace.cli.demo.setting import SCRIPT, mock_config, overlay
 from headrace.cli.mock.config import MockConfig
 from headrace.schemas.config.model import Config
+from support.evidence import good_run
 
 
 def prompts() -> list[Prompt]:
@@ -74,6 +75,13 @@ def test_the_streams_of_a_burst_come_last_and_nothing_is_left_out() -> None:
 
 def test_a_small_run_has_a_burst_and_something_on_either_side() -> None:
     assert 60 // 5 + burst_size(60) < 60
+
+
+def test_a_missed_crash_tells_whether_the_requests_went_well() -> None:
+    run = good_run()
+    assert told_errors(run.history[:2]) == "Of 2 answers so far none was an error."
+    told = told_errors(run.history)
+    assert told == "Of 3 answers so far 1 were errors, 1 times: InternalServerError"
 
 
 def test_every_model_of_the_prompts_has_a_deployment() -> None:
