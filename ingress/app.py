@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Self
 
 from headrace.ingress.board import BoardPolicy, ReplyBoard
-from headrace.ingress.hot import HotRoutes, Services
+from headrace.ingress.hot import HotRoutes
 from headrace.ingress.ids import RANDOM_BITS, uuid7
+from headrace.ingress.kafka.cancels import Cancels
 from headrace.ingress.kafka.connect import client_options
 from headrace.ingress.kafka.link import Link
 from headrace.ingress.kafka.outbox import Outbox
@@ -29,6 +30,7 @@ from headrace.ingress.metrics import Metrics
 from headrace.ingress.policy import admission_policy
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.server import Server, listen_on
+from headrace.ingress.services import Services
 from headrace.ingress.web import web_app
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.config.load import load
@@ -85,24 +87,36 @@ class Ingress:
             )
         )
         self._clock = BrokerClock(time.monotonic() * 1000 - time.time() * 1000)
-        source = f"headrace/ingress/{self._instance}".encode()
-        self._outbox = Outbox(config, source, self._board, self._clock, time.monotonic, self._log)
-        reader = ReplyReader(
-            client_options(config.kafka), Topics(config.kafka.topic_prefix).replies,
-            self._instance, self._board, time.monotonic, self._log,
-        )  # fmt: skip
-        self._link = Link(config, self._instance, self._outbox, reader, self._log)
+        self._connect_kafka_side()
         self._metrics = Metrics(self._board, version("headrace"))
         policy = admission_policy(config)
         services = Services(
-            policy, self._board, self._link, self._outbox, self._clock, time.monotonic,
-            self._metrics, self._log, limits.max_sync_wait_s,
-        )  # fmt: skip
+            policy=policy,
+            board=self._board,
+            link=self._link,
+            outbox=self._outbox,
+            cancels=self._cancels,
+            clock=self._clock,
+            monotonic=time.monotonic,
+            metrics=self._metrics,
+            log=self._log,
+            max_sync_wait_s=limits.max_sync_wait_s,
+        )
         web = web_app(policy, self._trouble, self._new_id, version("headrace"))
         self._hot = HotRoutes(services, web)
         self._probe = Probe(limits.metrics_listen, self._metrics.registry, self._problems)
         self._server = Server(self._hot, self.stop)
         self._socket: socket.socket | None = None
+
+    def _connect_kafka_side(self) -> None:
+        config, board, log = self._config, self._board, self._log
+        topics = Topics(config.kafka.topic_prefix)
+        options = client_options(config.kafka)
+        source = f"headrace/ingress/{self._instance}".encode()
+        self._outbox = Outbox(config, source, board, self._clock, time.monotonic)
+        self._cancels = Cancels(topics.control, source, log)
+        reader = ReplyReader(options, topics.replies, self._instance, board, time.monotonic, log)
+        self._link = Link(config, self._instance, self._outbox, self._cancels, reader, log)
 
     @property
     def port(self) -> int:
@@ -133,7 +147,7 @@ class Ingress:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("link", self._link.run()),
-                ("cancels", self._outbox.run_cancels()),
+                ("cancels", self._cancels.run()),
                 ("sweep", self._sweep()),
                 ("http", self._server.serve(sockets=[self._socket])),
             )
@@ -154,7 +168,7 @@ class Ingress:
         *background, http = self._tasks
         self._server.should_exit = True
         await asyncio.wait((http,))
-        await self._outbox.flush_cancels()
+        await self._cancels.flush()
         for task in background:
             task.cancel()
         for task in background:

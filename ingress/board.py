@@ -13,31 +13,18 @@ too early. `deliver` takes each reply record of this process:
 `sweep`, called a few times a second, is the only timer: a request costs none of its own.
 """
 
-from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
 
 import msgspec
 
 from headrace.ingress.refusal import Refusal
+from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.names import RequestId
 from headrace.schemas.replies import Reply
 
 GAP_S = 5.0
 """How long a missing chunk may stay missing: longer than a producer's retries in a healthy cluster."""
-
-
-class Party(Protocol):
-    """Who holds the other end of a waiter."""
-
-    def wake(self) -> None:
-        """Something of the waiter changed."""
-        ...
-
-    def cut(self) -> None:
-        """Drop the client's connection: it does not read what was written to it."""
-        ...
 
 
 class BoardPolicy(msgspec.Struct, frozen=True):
@@ -47,62 +34,6 @@ class BoardPolicy(msgspec.Struct, frozen=True):
     max_bytes: int
     max_stream_backlog_bytes: int
     keepalive_s: float
-
-
-class Waiter:
-    """One request that waits. Written by the board; read by its party."""
-
-    __slots__ = (
-        "attempt",
-        "early",
-        "ends_at",
-        "failure",
-        "final",
-        "gap_since",
-        "held",
-        "id",
-        "next_seq",
-        "parts",
-        "party",
-        "ready",
-        "settled",
-        "stream",
-        "tick",
-        "touched_at",
-        "waits_until",
-    )
-
-    def __init__(
-        self,
-        request_id: RequestId,
-        stream: bool,
-        party: Party,
-        now: float,
-        waits_until: float,
-        ends_at: float,
-    ) -> None:
-        self.id = request_id
-        self.stream = stream
-        self.party = party
-        self.waits_until = waits_until
-        """Without a first byte by then: `wait_too_long`."""
-        self.ends_at = ends_at
-        """Not over by then: `deadline_exceeded`, or the connection is cut."""
-        self.touched_at = now
-        """When the party last wrote to the client."""
-        self.settled = False
-        """True once nothing more can come: `final` or `failure` is set."""
-        self.final: Reply | None = None
-        self.failure: Refusal | None = None
-        self.tick = False
-        """True when a waiting stream should get a comment."""
-        self.attempt = 0
-        self.next_seq = 1
-        self.ready: deque[bytes] | None = deque() if stream else None
-        self.early: dict[int, Reply] | None = None
-        self.parts: dict[int, list[bytes]] | None = None
-        self.gap_since = 0.0
-        self.held = 0
 
 
 class ReplyBoard:

@@ -7,24 +7,17 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from headrace.ingress import admission, answer
 from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer
-from headrace.ingress.board import ReplyBoard, Waiter
 from headrace.ingress.connection import STATE, Listener
 from headrace.ingress.ids import RANDOM_BITS, uuid7
-from headrace.ingress.kafka.link import Link
-from headrace.ingress.kafka.outbox import Outbox
-from headrace.ingress.metrics import Metrics
-from headrace.ingress.policy import AdmissionPolicy
 from headrace.ingress.refusal import Refusal
+from headrace.ingress.services import Services
 from headrace.ingress.stream import relay
-from headrace.schemas.clock import BrokerClock
+from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.names import Endpoint, RequestId
 from headrace.schemas.records import RequestRecord
-from headrace.telemetry.logs import Log
 
 HOT: dict[str, Endpoint] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
 GRACE_AFTER_DEADLINE_S = 10.0
@@ -35,20 +28,6 @@ _QUEUE_FULL = Refusal(
     Code.QUEUE_FULL, "Too many requests wait for their answers here.", retry_after_s=2
 )
 _POST_ONLY = Refusal(Code.METHOD_NOT_ALLOWED, "Use POST.")
-
-
-class Services(msgspec.Struct, frozen=True):
-    """What a request meets on its way."""
-
-    policy: AdmissionPolicy
-    board: ReplyBoard
-    link: Link
-    outbox: Outbox
-    clock: BrokerClock
-    monotonic: Callable[[], float]
-    metrics: Metrics
-    log: Log
-    max_sync_wait_s: float
 
 
 class HotRoutes:
@@ -151,7 +130,7 @@ class HotRoutes:
             listener.leave()
             s.board.drop(waiter)
             if refused is None and waiter.final is None:
-                s.outbox.cancel(record.id, record.deadline_ms)
+                s.cancels.add(record.id, record.deadline_ms)
             self._account(record, waiter, refused, started)
 
     async def _answer(self, waiter: Waiter, listener: Listener, send: Send) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from headrace.ingress import answer
 from headrace.ingress.asgi import Send, send_answer, send_part
-from headrace.ingress.board import ReplyBoard, Waiter
+from headrace.ingress.board import ReplyBoard
 from headrace.ingress.connection import Listener
 from headrace.ingress.metrics import Metrics
+from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import error_body, error_event
 
 

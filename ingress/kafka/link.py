@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from headrace.ingress.kafka.cancels import Cancels
 from headrace.ingress.kafka.connect import (
     AWAY,
     STARTING,
@@ -37,7 +38,13 @@ class Link:
     """Owns the producers and the reader of one process."""
 
     def __init__(
-        self, config: Config, instance: InstanceId, outbox: Outbox, reader: ReplyReader, log: Log
+        self,
+        config: Config,
+        instance: InstanceId,
+        outbox: Outbox,
+        cancels: Cancels,
+        reader: ReplyReader,
+        log: Log,
     ) -> None:
         names = Topics(config.kafka.topic_prefix)
         self._options: dict[str, Any] = client_options(config.kafka)
@@ -46,6 +53,7 @@ class Link:
         self._needed = dict.fromkeys((*outbox.lane_topics.values(), names.control), Right.WRITE)
         self._needed[names.replies] = Right.READ
         self._outbox = outbox
+        self._cancels = cancels
         self._reader = reader
         self._log = log
         self._small: Producer | None = None
@@ -91,6 +99,7 @@ class Link:
         partition = reply_partition(self._instance, partitions)
         self.reply = ReplyTo(self._replies, partition, self._instance)
         self._outbox.connect(small, self._large_or_start)
+        self._cancels.connect(small)
         return small
 
     async def _check(self, small: Producer, within_s: float) -> None:
@@ -134,6 +143,7 @@ class Link:
 
     async def _disconnect(self) -> None:
         self._outbox.disconnect()
+        self._cancels.disconnect()
         if self._starting_large is not None:
             self._starting_large.cancel()
             await asyncio.wait((self._starting_large,))

@@ -2,29 +2,28 @@
 
 The sync path does not await the ack. Each record stays in `_unacked`, oldest first, until its ack
 comes; a failed or overdue ack fails the waiter with a 503. A record whose fate is then unknown may
-still have been written: its cancel is kept and sent as soon as Kafka takes it.
+still have been written: the caller has it cancelled (`cancels`).
 """
 
 import asyncio
-import contextlib
 from asyncio import Future, Task
 from collections.abc import Callable
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.structs import RecordMetadata
 
-from headrace.ingress.board import ReplyBoard, Waiter
+from headrace.ingress.board import ReplyBoard
 from headrace.ingress.kafka.connect import AWAY, trouble_of
 from headrace.ingress.kafka.producer import BATCH_BYTES, Producer
 from headrace.ingress.refusal import Refusal
-from headrace.schemas import records, replies
+from headrace.ingress.waiter import Waiter
+from headrace.schemas import records
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.names import LaneName, RequestId
 from headrace.schemas.records import RequestRecord
 from headrace.schemas.topics import Topics, lane_place
-from headrace.telemetry.logs import Log
 
 COMPRESS_BYTES = 512 * 1024
 HEADER_BYTES = 1024
@@ -33,10 +32,6 @@ MAX_UNACKED_BYTES = 64 * 1024 * 1024
 """Records handed to the producers and not yet acked; beyond it new requests get 429."""
 LOG_APPEND_TIME = 1
 """The ack's timestamp is the broker's, and not our own clock's."""
-RETRY_S = 0.5
-CLOSE_S = 2.0
-MAX_CANCELS = 20_000
-"""Cancels kept while Kafka is away; the oldest go first, their requests then run in vain."""
 
 _TOO_LARGE = Refusal(Code.RECORD_TOO_LARGE, "The request is larger than a record may be.")
 FULL = Refusal(Code.QUEUE_FULL, "Too much is on its way to Kafka.", retry_after_s=1)
@@ -47,11 +42,13 @@ class _Sending:
 
     __slots__ = ("_outbox", "overdue", "sent_at", "size", "task", "waiter")
 
-    def __init__(self, outbox: "Outbox", waiter: Waiter, record: RequestRecord) -> None:
+    def __init__(
+        self, outbox: "Outbox", waiter: Waiter, record: RequestRecord, sent_at: float
+    ) -> None:
         self._outbox = outbox
         self.waiter = waiter
         self.size = len(record.body) + HEADER_BYTES
-        self.sent_at = waiter.touched_at
+        self.sent_at = sent_at
         self.task: Task[object] | None = None
         """The task that is inside `send`, where that may wait: only a full batch makes it wait."""
         self.overdue = False
@@ -62,7 +59,7 @@ class _Sending:
 
 
 class Outbox:
-    """Sends requests and cancels through the producers that `Link` gives it."""
+    """Sends requests through the producers that `Link` gives it."""
 
     def __init__(
         self,
@@ -71,10 +68,8 @@ class Outbox:
         board: ReplyBoard,
         clock: BrokerClock,
         monotonic: Callable[[], float],
-        log: Log,
     ) -> None:
         names = Topics(config.kafka.topic_prefix)
-        self._control = names.control
         self.lane_topics = {lane: names.requests(lane) for lane in config.lanes}
         # Well below the grace: what the client is promised includes noticing and answering.
         self._grace_s = config.ingress.kafka_grace_s * 0.8
@@ -82,14 +77,11 @@ class Outbox:
         self._board = board
         self._clock = clock
         self._monotonic = monotonic
-        self._log = log
         self._places: dict[LaneName, tuple[str, int]] = {}
         self._small: Producer | None = None
         self._large: Callable[[], Producer | None] = lambda: None
         self._unacked: dict[RequestId, _Sending] = {}
         self._unacked_bytes = 0
-        self._cancels: dict[RequestId, int] = {}
-        self._cancel_wanted = asyncio.Event()
         self._last_ack_at = 0.0
         self.refused: Refusal | None = None
         """Why Kafka refused a record for good, for `Link` to look into."""
@@ -117,7 +109,7 @@ class Outbox:
         producer = small if len(record.body) <= COMPRESS_BYTES else self._large() or small
         topic, partitions = self._places[record.lane]
         key, partition = lane_place(record.tenant, record.id, partitions)
-        sending = _Sending(self, waiter, record)
+        sending = _Sending(self, waiter, record, self._monotonic())
         self._unacked[record.id] = sending
         self._unacked_bytes += sending.size
         if self._unacked_bytes >= BATCH_BYTES:
@@ -173,52 +165,6 @@ class Outbox:
             else:
                 self._board.fail(sending.waiter, AWAY)
         return stuck
-
-    def cancel(self, request_id: RequestId, deadline_ms: int) -> None:
-        """Have every dispatcher drop this request; kept until Kafka has taken it."""
-        while len(self._cancels) >= MAX_CANCELS:
-            del self._cancels[next(iter(self._cancels))]
-            self._log.warning("cancel_dropped", count=1)
-        self._cancels[request_id] = deadline_ms
-        self._cancel_wanted.set()
-
-    async def run_cancels(self) -> None:
-        """Send cancels as they come; those that fail are tried again, the pause between is `RETRY_S`."""
-        while True:
-            await self._cancel_wanted.wait()
-            self._cancel_wanted.clear()
-            await self._send_cancels()
-            if self._cancels:
-                await asyncio.sleep(RETRY_S)
-                self._cancel_wanted.set()
-
-    async def flush_cancels(self) -> None:
-        """Send what is kept, once and not for long: the process ends."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                await self._send_cancels()
-
-    async def _send_cancels(self) -> None:
-        acks: list[tuple[RequestId, Future[RecordMetadata]]] = []
-        try:
-            for request_id, deadline_ms in list(self._cancels.items()):
-                if self._small is None:
-                    break
-                headers = replies.encode_cancel(
-                    replies.Cancel(request_id, deadline_ms), self._source
-                )
-                ack = await self._small.send(
-                    self._control, b"", key=request_id.encode(), headers=headers
-                )
-                acks.append((request_id, ack))
-        except KafkaError as error:
-            self._refuse(error)
-        for request_id, ack in acks:
-            try:
-                await ack
-                self._cancels.pop(request_id, None)
-            except KafkaError as error:
-                self._refuse(error)
 
     def _forget(self, sending: _Sending) -> None:
         if self._unacked.pop(sending.waiter.id, None) is not None:

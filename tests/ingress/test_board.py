@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ingress.board import GAP_S, BoardPolicy, ReplyBoard, Waiter
+from headrace.ingress.board import GAP_S, BoardPolicy, ReplyBoard
 from headrace.ingress.refusal import Refusal
+from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.names import RequestId
 from headrace.schemas.replies import Reply
