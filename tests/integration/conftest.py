@@ -6,13 +6,32 @@ import pytest
 import pytest_asyncio
 
 from headrace.cli.localkafka import LocalKafka
+from support.asking import Client
 from support.installation import Installation, installation
+
+MODELS = {
+    "small": {},
+    "one-seat": {"limits": {"concurrency": 1}},
+    "five-seats": {"limits": {"concurrency": 5}},
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def running(
     kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Installation]:
-    """Ingress, one dispatcher and the mock upstream."""
-    async with installation(kafka.bootstrap, tmp_path_factory.mktemp("stack")) as one:
+    """Ingress, one dispatcher and the mock upstream; streams are kept alive every half second."""
+    async with installation(
+        kafka.bootstrap,
+        tmp_path_factory.mktemp("stack"),
+        models=MODELS,
+        overlay={"ingress": {"keepalive_s": 0.5}},
+    ) as one:
         yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(running: Installation) -> AsyncIterator[Client]:
+    """At Headrace."""
+    async with Client(running.url) as client:
+        yield client

@@ -1,17 +1,21 @@
 """A whole installation of real processes on the session's Kafka, and plain Kafka clients beside it."""
 
 import contextlib
+import hashlib
+import json
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 
+from headrace.cli.localkafka import free_ports
 from headrace.cli.mock.log import LoggedCall, read_log
 from headrace.cli.up import Stack
 from headrace.schemas.topics import Topics
+from support.eventually import eventually
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -31,6 +35,11 @@ class Installation:
         every = read_log(self.stack.mock_log)
         return [one for one in every if request_id in (None, one.received.request_id)]
 
+    def calls_with(self, body: bytes) -> list[LoggedCall]:
+        """The upstream's own log of the calls that carried `body`."""
+        digest = hashlib.sha256(body).hexdigest()
+        return [one for one in self.calls() if one.received.body_sha256 == digest]
+
     async def topic(self, name: str, partitions: int = 1) -> str:
         """Create a topic of a test's own; returns its name."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
@@ -47,14 +56,14 @@ class Installation:
         value: bytes,
         *,
         key: bytes | None = None,
-        headers: Mapping[str, bytes] | None = None,
+        headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]] = (),
         partition: int | None = None,
     ) -> tuple[int, int]:
         """Write one record as any client would; returns its partition and offset."""
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all")
         await producer.start()
         try:
-            pairs = list((headers or {}).items())
+            pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
             ack = await producer.send_and_wait(
                 topic, value, key=key, headers=pairs, partition=partition
             )
@@ -71,6 +80,16 @@ class Installation:
                 assert batches, f"{len(records)} of {count} records in {topic} within {within_s} s"
                 records += [record for batch in batches.values() for record in batch]
         return records
+
+    async def read_matching(
+        self, topic: str, wanted: Callable[[Record], bool], within_s: float = 20.0
+    ) -> list[Record]:
+        """What a topic holds that is `wanted`, once there is any."""
+
+        async def found() -> list[Record]:
+            return [record for record in await self.dump(topic) if wanted(record)]
+
+        return await eventually(found, within_s=within_s, every_s=0.2)
 
     async def dump(self, topic: str) -> list[Record]:
         """All that a topic holds now."""
@@ -93,14 +112,31 @@ async def installation(
     *,
     dispatchers: int = 1,
     overlay: Mapping[str, object] | None = None,
+    models: Mapping[str, Mapping[str, object]] | None = None,
     mock: Sequence[str] = ("--latency-ms", "1"),
 ) -> AsyncIterator[Installation]:
-    """Start ingress, dispatchers and the mock on the Kafka at `bootstrap`; stop them at the end."""
+    """Start ingress, dispatchers and the mock on the Kafka at `bootstrap`; stop them at the end.
+
+    `models`: name -> settings of the one deployment that serves it from the mock, under the same
+    name there, so that bodies stay as they are; without it the stack's own (`small`, `flaky`).
+    """
     prefix = f"t{uuid.uuid4().hex[:10]}."
     tree: dict[str, object] = {"kafka": {"topic_prefix": prefix, "partitions": SMALL}}
     tree |= overlay or {}
+    (mock_port,) = free_ports(1)
+    if models is not None:
+        upstream = {"base_url": f"http://127.0.0.1:{mock_port}/v1"}
+        tree["deployments"] = [
+            {"name": name, "model": name, "upstream": upstream, **settings}
+            for name, settings in models.items()
+        ]
     stack = Stack(
-        folder, dispatchers=dispatchers, bootstrap=bootstrap, overlay=tree, mock_arguments=mock
+        folder,
+        dispatchers=dispatchers,
+        bootstrap=bootstrap,
+        overlay=tree,
+        mock_arguments=mock,
+        ports={"mock": mock_port},
     )
     async with stack:
         await stack.dispatchers_ready()
@@ -116,6 +152,22 @@ SMALL = {
     "events": 1,
 }
 """Few partitions: a test creates and deletes its topics on a Kafka that others use too."""
+
+
+def chat(text: str, model: str = "small", **more: object) -> bytes:
+    """The body of a chat request; `user` may hold a script for the mock."""
+    message = {"role": "user", "content": text}
+    return json.dumps({"model": model, "messages": [message], **more}).encode()
+
+
+def most_at_once(calls: Sequence[LoggedCall]) -> int:
+    """How many of `calls` the upstream held at a time, at most; an end counts before a start."""
+    ends = [(one.finished.finished_at, -1) for one in calls if one.finished]
+    running = most = 0
+    for _, step in sorted([*ends, *((one.received.received_at, 1) for one in calls)]):
+        running += step
+        most = max(most, running)
+    return most
 
 
 def header(record: Record, name: str) -> bytes | None:
