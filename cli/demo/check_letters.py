@@ -1,12 +1,12 @@
 """Rules about dead letters (P15): whose they are, and that each is complete."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from headrace.cli.demo.check_answers import requests_by_id
-from headrace.cli.demo.evidence import Evidence, Record
+from headrace.cli.demo.evidence import Evidence, Kill, Record, was_held
 from headrace.cli.demo.findings import Finding, Kind, Rules
 from headrace.cli.mock.log import LoggedCall, Outcome
 from headrace.schemas.headers import H
@@ -35,12 +35,16 @@ def check_letters(
                 yield Finding(Kind.DEAD_LETTER, request_id, why)
             continue
         for letter, record in ((each, one) for each in mine for one in records.get(request_id, [])):
-            for what in _missing(letter, record, calls.get(request_id, [])):
+            made = calls.get(request_id, [])
+            for what in (
+                *_missing(letter, record),
+                *_history_holds(letter, made, evidence.kill),
+            ):
                 yield Finding(Kind.DEAD_LETTER, request_id, what)
 
 
-def _missing(letter: Record, record: Record, calls: list[LoggedCall]) -> Iterator[str]:
-    """What of the original, of its place or of its history the dead letter does not hold."""
+def _missing(letter: Record, record: Record) -> Iterator[str]:
+    """What of the original, or of its place, the dead letter does not hold."""
     if letter.value != record.value:
         yield "its value is not the request's, byte for byte"
     if (dict(letter.headers).get(H.SOURCE_KEY)) != record.key:
@@ -55,20 +59,24 @@ def _missing(letter: Record, record: Record, calls: list[LoggedCall]) -> Iterato
     told = tuple(letter.header(name) for name in place)
     if told != (record.topic, str(record.partition), str(record.offset)):
         yield f"its source is {told}"
-    yield from _history_holds(letter, calls)
 
 
-def _history_holds(letter: Record, calls: list[LoggedCall]) -> Iterator[str]:
-    """The statuses that the upstream gave, call by call; what a crash cut has none."""
+def _history_holds(letter: Record, calls: list[LoggedCall], kill: Kill | None) -> Iterator[str]:
+    """The statuses that the upstream gave, in order; only a crash may hide how a call ended."""
     try:
         history = _history.decode(letter.header(H.HISTORY))
     except msgspec.MsgspecError:
         yield "its attempt history cannot be read"
         return
     told = [attempt.status for attempt in history if attempt.status]
-    gave = [c.finished.status for c in calls if c.finished and c.finished.outcome is _ANSWERED]
-    if told != gave or not told:
+    hidden = len(history) - len(told) + sum(was_held(call, kill) for call in calls)
+    answered = [c.finished for c in calls if c.finished and c.finished.outcome is Outcome.ANSWERED]
+    gave = [end.status for end in answered]
+    if not told or not is_part(told, gave) or len(gave) - len(told) > hidden:
         yield f"its history tells of statuses {told}, the upstream gave {gave}"
 
 
-_ANSWERED = Outcome.ANSWERED
+def is_part(part: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether `whole` is `part` with more in between."""
+    left = iter(whole)
+    return all(value in left for value in part)

@@ -161,11 +161,17 @@ def _calls() -> tuple[LoggedCall, ...]:
     )
 
 
+HISTORY = [
+    Attempt(number, number, DeploymentName("east"), status, "")
+    for number, status in enumerate((500, 503, 500), 1)
+]
+
+
 def _dead_letter(of: Record) -> Record:
     source = Source(of.topic, of.partition, of.offset, of.key, of.timestamp)
-    east = DeploymentName("east")
-    history = tuple(Attempt(n, n, east, status, "") for n, status in enumerate((500, 503, 500), 1))
-    headers = dead_letter_headers(of.headers, source, reason="attempts_exhausted", history=history)
+    headers = dead_letter_headers(
+        of.headers, source, reason="attempts_exhausted", history=tuple(HISTORY)
+    )
     return kafka("dead-letters", of.value or b"", tuple(headers), 0, key=b"dead", at=4_300)
 
 

@@ -10,6 +10,7 @@ from headrace.cli.demo.findings import Kind
 from headrace.cli.mock.log import Outcome as CallOutcome
 from support.evidence import (
     CUT,
+    HISTORY,
     PLAIN,
     RULES,
     answer_of,
@@ -198,6 +199,25 @@ def test_a_dead_letter_whose_history_is_not_the_upstreams_is_incomplete() -> Non
     calls = tuple(c for c in run.calls if c.received.seq != 3)
     run = msgspec.structs.replace(run, calls=calls)
     assert (Kind.DEAD_LETTER, "dead") in Told(judged(run))
+
+
+def test_a_dead_letter_may_not_know_how_a_call_ended_that_a_crash_cut() -> None:
+    run = good_run()
+    letter = run.dump.dead_letters[0]
+    lost = msgspec.json.encode([[1, 1, "", 0, "lost_in_crash", False], *HISTORY[1:]])
+    headers = tuple(
+        (name, lost if name == "headrace-attempts" else value) for name, value in letter.headers
+    )
+    assert judged(letter_with(headers=headers)).found == ()
+
+
+def test_a_dead_letter_that_leaves_a_call_out_without_a_crash_is_incomplete() -> None:
+    letter = good_run().dump.dead_letters[0]
+    short = msgspec.json.encode(HISTORY[1:])
+    headers = tuple(
+        (name, short if name == "headrace-attempts" else value) for name, value in letter.headers
+    )
+    assert (Kind.DEAD_LETTER, "dead") in Told(judged(letter_with(headers=headers)))
 
 
 def test_one_call_more_than_was_recorded_is_found() -> None:
