@@ -109,6 +109,18 @@ class Sources(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """Who takes the records of owned partitions."""
+
+    def room(self, tenure: Tenure) -> bool:
+        """Whether more of this partition may be read."""
+        ...
+
+    def revoked(self) -> None:
+        """Partitions went elsewhere."""
+        ...
+
+
 class Clock(Protocol):
     """Time as the shells know it; only composition roots name the `time` module."""
 

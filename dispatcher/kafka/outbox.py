@@ -2,7 +2,7 @@
 
 aiokafka's idempotent producer can die (a sequence out of order, a fenced id) and then refuses every
 record; such a one is closed and replaced here, and the record is sent again. A repeat that this may
-cause carries the same request id, so readers drop it.
+cause carries the same request id, so readers drop it. A Kafka that is away kills no producer.
 """
 
 import asyncio
@@ -14,12 +14,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidTopicError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
 )
 from aiokafka.structs import RecordMetadata
 
+from headrace.dispatcher.kafka.closing import end_producer
 from headrace.dispatcher.kafka.connection import MAX_REQUEST_BYTES, client_options
 from headrace.schemas.config.model import KafkaConfig
 from headrace.telemetry.logs import Log
@@ -36,7 +38,7 @@ _PERMANENT = (
 
 
 class Undeliverable(Exception):
-    """Kafka will never take this record: too large, no such topic name, or no right to write."""
+    """Kafka will never take this record: too large, no such place, or no right to write."""
 
 
 class Outbox:
@@ -58,6 +60,8 @@ class Outbox:
         self._log = log
         self._compression = compression
         self._producer: AIOKafkaProducer | None = None
+        self._broken: AIOKafkaProducer | None = None
+        """The producer that was seen to refuse records for good."""
         self._mending = asyncio.Lock()
 
     async def start(self) -> None:
@@ -65,10 +69,10 @@ class Outbox:
         self._producer = await self._connect()
 
     async def close(self) -> None:
-        """Send what is pending, then close; may be called twice or before `start`."""
+        """Send what is pending, not for long, then close; may be called twice or before `start`."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            await end_producer(producer)
 
     async def post(
         self,
@@ -79,12 +83,15 @@ class Outbox:
         headers: Headers | None = None,
         partition: int | None = None,
     ) -> "Future[RecordMetadata]":
-        """Hand over one record; the future is its ack. For records that may be lost, or are repeated."""
-        if self._producer is None:
-            raise ConnectionError(f"{self._name} is closed")
-        ack: Future[RecordMetadata] = await self._producer.send(
-            topic, value, key=key, partition=partition, headers=headers
-        )
+        """Hand over one record; the future is its ack. For records that may be lost.
+
+        Raises `KafkaError` or `Undeliverable`.
+        """
+        if self._broken is not None:
+            await self._mend(self._broken)
+        producer = self._open_producer()
+        ack = await self._hand(producer, topic, value, key, headers, partition)
+        ack.add_done_callback(lambda done: self._observe(producer, done))
         return ack
 
     async def send(
@@ -99,37 +106,65 @@ class Outbox:
         """Send until acknowledged. Raises `Undeliverable` when it never can be."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            producer = self._producer
+            producer = self._open_producer()
             try:
-                ack = await self.post(topic, value, key=key, headers=headers, partition=partition)
-                metadata = await ack
+                metadata = await (await self._hand(producer, topic, value, key, headers, partition))
             except _PERMANENT as error:
                 raise Undeliverable(f"{topic}: {error!r}") from error
             except KafkaError as error:
                 self._log.warning("kafka_send_failed", topic=topic, code=type(error).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-                if not error.retriable:
-                    await self._mend(producer)
+                if _is_fatal(error):
+                    await self._try_to_mend(producer)
             else:
                 if self._acked is not None and metadata.timestamp is not None:
                     self._acked(metadata.timestamp)
                 return metadata
 
-    async def _mend(self, broken: AIOKafkaProducer | None) -> None:
+    def _open_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise ConnectionError(f"{self._name} is closed")
+        return self._producer
+
+    async def _hand(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        partition: int | None,
+    ) -> "Future[RecordMetadata]":
+        if partition is not None and partition not in await producer.partitions_for(topic):
+            # What the producer knows may be minutes old: the topic may have grown since.
+            await producer.client.force_metadata_update()
+            if partition not in await producer.partitions_for(topic):
+                raise Undeliverable(f"{topic}: there is no partition {partition}")
+        ack: Future[RecordMetadata] = await producer.send(
+            topic, value, key=key, partition=partition, headers=headers
+        )
+        return ack
+
+    def _observe(self, producer: AIOKafkaProducer, ack: "Future[RecordMetadata]") -> None:
+        error = None if ack.cancelled() else ack.exception()
+        if error is not None and _is_fatal(error) and producer is self._producer:
+            self._broken = producer
+
+    async def _try_to_mend(self, broken: AIOKafkaProducer) -> None:
+        try:
+            await self._mend(broken)
+        except KafkaError as error:
+            self._log.warning("kafka_unreachable", client=self._name, code=type(error).__name__)
+
+    async def _mend(self, broken: AIOKafkaProducer) -> None:
         """Replace a producer that a fatal error has ended, once for all who noticed."""
         async with self._mending:
-            if self._producer is not broken or broken is None:
+            if self._producer is not broken:
                 return
-            fresh = await self._connect()
-            self._producer = fresh
+            self._producer, self._broken = await self._connect(), None
             self._log.warning("kafka_producer_replaced", client=self._name)
-            try:
-                await broken.stop()
-            except KafkaError as error:
-                self._log.info(
-                    "kafka_producer_closed", client=self._name, code=type(error).__name__
-                )
+        await end_producer(broken)
 
     async def _connect(self) -> AIOKafkaProducer:
         options: dict[str, Any] = client_options(self._kafka)
@@ -142,5 +177,19 @@ class Outbox:
             max_request_size=MAX_REQUEST_BYTES,
             compression_type=self._compression,
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await end_producer(producer)
+            raise
         return producer
+
+
+def _is_fatal(error: BaseException) -> bool:
+    """Whether the producer that raised this will go on refusing.
+
+    A record that waited too long for room in a batch only tells that Kafka is away.
+    """
+    return not getattr(error, "retriable", False) and not isinstance(
+        error, (*_PERMANENT, KafkaTimeoutError)
+    )

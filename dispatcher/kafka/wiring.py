@@ -1,0 +1,131 @@
+"""All that one process holds of Kafka, made together, connected and closed in order.
+
+Control, outcomes and chunks have a producer each, since aiokafka has one produce request in flight per
+broker: a burst of chunks must not hold up a DONE, nor a large answer the chunks.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+
+from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.kafka.directory import Directory
+from headrace.dispatcher.kafka.follower import Follower
+from headrace.dispatcher.kafka.groups import groups
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.membership import Membership
+from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.kafka.reach import Reach
+from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.kafka.source import Source
+from headrace.dispatcher.kafka.sources import AllSources
+from headrace.dispatcher.kafka.takeover import Takeover
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.ports import Reader, TakeCancel
+from headrace.schemas.config.model import Config
+from headrace.schemas.topics import Topics
+from headrace.telemetry.logs import Log
+
+
+class Wiring:
+    """The Kafka side of a dispatcher process."""
+
+    def __init__(
+        self, config: Config, *, fleet: Fleet, clock: BrokerTime, metrics: Metrics, log: Log
+    ) -> None:
+        self._config = config
+        self._fleet = fleet
+        self._clock = clock
+        self._log = log
+        name, kafka = fleet.own, config.kafka
+        self.topics = Topics(kafka.topic_prefix)
+        self._control = Outbox(kafka, f"{name}-control", log, acked=clock.acked)
+        self.finals = Outbox(kafka, f"{name}-outcomes", log)
+        self._chunks = Outbox(kafka, f"{name}-chunks", log)
+        self._bulk = Outbox(kafka, f"{name}-bulk", log, compression="zstd")
+        self._follower = Follower(kafka, f"{name}-follower", log)
+        self.reach = Reach(config, f"{name}-admin", log)
+        self.directory = Directory(self.topics, self.reach.admin, clock, log)
+        self.journals = JournalWriter(self._control, config.dispatcher.journal_linger_ms / 1000)
+        self.replies = Replies(
+            source=name.encode(),
+            finals=self.finals,
+            chunks=self._chunks,
+            bulk=self._bulk,
+            log=log,
+        )
+        self.sources = AllSources(
+            journals=self.journals,
+            fleet=fleet,
+            clock=clock,
+            metrics=metrics,
+            commit_s=config.dispatcher.commit_interval_s,
+            snap_s=config.dispatcher.snap_interval_s,
+        )
+        self._joined: list[Source] = []
+
+    async def connect(self) -> None:
+        """Connect everything; returns once Kafka and all topics are there."""
+        await self.reach.connect(
+            self._control, self.finals, self._chunks, self._bulk, self._follower
+        )
+
+    def membership(self, cancelled: TakeCancel) -> Membership:
+        """This process among the others; `cancelled` is told of every cancel."""
+        return Membership(
+            topics=self.topics,
+            fleet=self._fleet,
+            follower=self._follower,
+            admin=self.reach.admin,
+            control=self._control,
+            clock=self._clock,
+            cancelled=cancelled,
+            log=self._log,
+        )
+
+    def writers(self) -> Iterable[Coroutine[None, None, None]]:
+        """What runs from the connection to the end."""
+        return self._follower.run(), self.journals.run(), self.replies.run()
+
+    async def join(self, reader: Reader) -> Iterable[Coroutine[None, None, None]]:
+        """Join all groups; returns what then reads them."""
+        takeover = Takeover(
+            process=self._fleet.own,
+            topics=self.topics,
+            journals=self.journals,
+            follower=self._follower,
+            admin=self.reach.admin,
+            freed=self.sources.freed,
+            log=self._log,
+        )
+        for group in groups(self.topics, self._config.lanes):
+            source = Source(
+                self._config,
+                group,
+                takeover=takeover,
+                journals=self.journals,
+                sink=self.sources.arrived,
+                room=reader.room,
+                revoked=reader.revoked,
+                log=self._log,
+            )
+            self._joined.append(source)
+            self.sources.add(source)
+        await asyncio.gather(*(source.start() for source in self._joined))
+        return [source.run() for source in self._joined]
+
+    async def leave(self) -> None:
+        """Hand all partitions over and leave the groups."""
+        await asyncio.gather(*(source.close() for source in self._joined))
+
+    async def release(self) -> None:
+        """Nothing runs any more: say so."""
+        await self.journals.flush()
+        await asyncio.gather(*(source.release() for source in self._joined))
+
+    async def close(self) -> None:
+        """Close all clients, the producers first."""
+        for outbox in (self.finals, self._chunks, self._bulk, self._control):
+            await outbox.close()
+        await self._follower.close()
+        await self.reach.close()
