@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -108,3 +110,30 @@ async def test_a_taken_address_is_a_loud_failure() -> None:
         with pytest.raises(OSError, match="in use"):
             async with serving(config):
                 pass
+
+
+async def test_the_process_ends_in_order_on_sigterm(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    config = ingress_config("127.0.0.1:1", "x.", ingress={"listen": f"127.0.0.1:{port}"})
+    file = tmp_path / "headrace.json"  # JSON is YAML
+    file.write_text(config.model_dump_json(exclude_defaults=True))
+    program = "import sys, pathlib, headrace.ingress.app as app; app.run(pathlib.Path(sys.argv[1]))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(file), stdout=asyncio.subprocess.PIPE
+    )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+
+        async def alive() -> bool:
+            try:
+                return (await http.get("/livez")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(alive, within_s=20)
+        assert (await http.get("/readyz")).status_code == 503
+    process.terminate()
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    events = [json.loads(line)["event"] for line in output.splitlines()]
+    assert events[0] == "ingress_started"
+    assert events[-2:] == ["ingress_draining", "ingress_stopped"]
