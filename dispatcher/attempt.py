@@ -79,6 +79,10 @@ class Attempts:
         except BaseException:
             freed()
             raise
+        if not waiting.ours:
+            # The partition went elsewhere since the decision: its new owner reads the request again.
+            freed()
+            return
         if not deliverable:
             freed()
             await self._settlement.undeliverable(waiting)

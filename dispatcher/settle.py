@@ -57,7 +57,9 @@ class Settlement:
         self._done(waiting, ending.outcome.value)
 
     async def retry(self, waiting: Waiting, *, due_ms: int, now_ms: int, attempt: int) -> None:
-        """Hand over to a delay topic: `attempt` runs at `due_ms`."""
+        """Hand over to a delay topic: `attempt` runs at `due_ms`. Left alone if it is not ours any more."""
+        if not waiting.ours:
+            return
         if not waiting.started:
             # A later owner must know that this session hands it on, or both would.
             waiting.started = True

@@ -79,7 +79,8 @@ def test_the_snap_of_an_older_session_is_ignored() -> None:
 
 
 def test_an_older_session_cannot_end_what_the_owner_runs_now() -> None:
-    log = [claim(A), Work(A, [(1, 1)]), claim(B), Work(B, [(1, 2)]), Work(A, [], [(1, "x")])]
+    log: list[Entry] = [claim(A), Work(A, [(1, 1)]), claim(B)]
+    log += [Work(B, [(1, 2)]), Work(A, [], [(1, "x")])]
     state = replay(log, None)
     assert state.in_flight == {1: InFlight(1, 2, B)}
     assert state.done == set()

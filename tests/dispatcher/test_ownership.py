@@ -1,0 +1,94 @@
+"""A partition that is lost between a decision and its act: nothing is begun that others begin too."""
+
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+
+from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.kafka.directory import Directory
+from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.names import DeploymentName
+from headrace.schemas.records import ReplyTo
+from headrace.schemas.topics import Topics
+from headrace.telemetry.logs import get_log
+from support.dispatch import tenure, waiting
+
+
+class Unwritable:
+    """An outbox and an upstream that must not be used."""
+
+    async def send(self, topic: str, *_: object, **__: object) -> None:
+        raise AssertionError(f"wrote to {topic}")
+
+    async def call(self, call: Call, forward: Forward) -> CallEnd:
+        raise AssertionError(f"called for {call.id}")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class SlowDirectory:
+    """Takes so long to find a topic that the partition is lost meanwhile."""
+
+    def __init__(self, owner: Tenure) -> None:
+        self._owner = owner
+
+    def knows(self, _address: ReplyTo) -> bool:
+        return False
+
+    async def exists(self, _address: ReplyTo) -> bool:
+        self._owner.owned = False
+        return True
+
+
+def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
+    """A settlement that must not write."""
+    return Settlement(
+        topics=Topics("headrace."),
+        outbox=cast("Outbox", Unwritable()),
+        replies=cast("Replies", None),
+        journals=journals,
+        metrics=metrics,
+        log=get_log(),
+    )
+
+
+async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decision() -> None:
+    owner, freed = tenure(), []
+    request = waiting(owner=owner)
+    request.record.reply = ReplyTo("answers")
+    metrics = Metrics(CollectorRegistry())
+    journals = JournalWriter(cast("Outbox", Unwritable()), 0)
+    attempts = Attempts(
+        upstream=Unwritable(),
+        policies={},
+        replies=cast("Replies", None),
+        settlement=settlement(journals, metrics),
+        journals=journals,
+        metrics=metrics,
+        clock=cast("Clock", None),
+        seats=Seats([]),
+        directory=cast("Directory", SlowDirectory(owner)),
+    )
+    await attempts.run(
+        request, DeploymentName("east"), freed=lambda: freed.append(1), again=lambda _w, _at: False
+    )
+    assert freed == [1]
+    assert (request.started, owner.running) == (False, {})
+
+
+async def test_a_wait_is_not_handed_on_when_the_partition_was_lost_after_the_decision() -> None:
+    owner = tenure()
+    request = waiting(owner=owner)
+    owner.owned = False
+    journals = JournalWriter(cast("Outbox", Unwritable()), 0)
+    handing_on = settlement(journals, Metrics(CollectorRegistry()))
+    await handing_on.retry(request, due_ms=5_000, now_ms=0, attempt=1)
+    assert (request.started, owner.running) == (False, {})
