@@ -5,7 +5,7 @@ eager protocol), so ownership is told by tenures, not by the consumer.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -97,6 +97,7 @@ class Source(ConsumerRebalanceListener):
                 self._opened.clear()
                 await self._opened.wait()
                 continue
+            assignment = self.rebalances
             try:
                 batches = await self._consumer.getmany(
                     *opened, timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
@@ -105,10 +106,20 @@ class Source(ConsumerRebalanceListener):
                 self._log.warning("kafka_read_failed", group=self.group, code=type(error).__name__)
                 await asyncio.sleep(_PAUSE_S)
                 continue
+            if assignment != self.rebalances:
+                self._rewind(batches)
+                continue
             for tp, records in batches.items():
                 tenure = self.tenures.get(tp)
                 if tenure is not None:
                     self._sink(tenure, records)
+
+    def _rewind(self, partitions: Iterable[TopicPartition]) -> None:
+        """A read that spanned a rebalance may begin anywhere: read again from where each tenure is."""
+        for tp in partitions:
+            tenure = self.tenures.get(tp)
+            if tenure is not None:
+                self._consumer.seek(tp, tenure.tracker.next_offset)
 
     def resume(self) -> None:
         """There may be room again."""
