@@ -55,7 +55,10 @@ class Client:
         """Send `body`; the answer once its head is there. Leaving early drops the connection."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self._session.post(
-            f"{self._url}/{path}", data=io.BytesIO(body), headers=JSON | named, chunked=chunked
+            f"{self._url}/{path}",
+            data=io.BytesIO(body),
+            headers=JSON | named,
+            chunked=chunked or None,
         ) as response:
             yield response
 

@@ -1,0 +1,75 @@
+"""Streams that wait in the queue, and how they come."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from support.asking import Client
+from support.eventually import eventually
+from support.installation import Installation, chat
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def lines_of(response: aiohttp.ClientResponse) -> tuple[list[bytes], list[bytes]]:
+    """Comments and `data:` lines, in their order."""
+    lines = [line async for line in response.content]
+    comments = [line for line in lines if line.startswith(b":")]
+    return comments, [line for line in lines if line.startswith(b"data:")]
+
+
+async def test_a_queued_stream_is_kept_alive_and_then_comes(
+    running: Installation, client: Client
+) -> None:
+    first = chat("holds the seat", model="one-seat", user="latency=2500")
+    second = chat("waits for it", model="one-seat", stream=True)
+    busy = asyncio.create_task(client.ask(first))
+    await eventually(lambda: running.calls_with(first))
+    async with client.open(second) as response:
+        assert response.status == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert running.calls_with(second) == []
+        comments, data = await lines_of(response)
+    async with Client(running.upstream_url) as upstream:
+        direct = await upstream.ask(second)
+    assert len(comments) >= 2
+    assert all(comment.startswith(b": queued wait_s=") for comment in comments)
+    assert b"".join(line + b"\n" for line in data) == direct.body
+    assert (await busy).status == 200
+
+
+async def test_a_stream_without_a_wait_has_no_comments(client: Client) -> None:
+    async with client.open(chat("at once", stream=True)) as response:
+        comments, data = await lines_of(response)
+    assert comments == []
+    assert data[-1] == b"data: [DONE]\n"
+
+
+async def test_the_first_token_does_not_wait_for_the_last(
+    running: Installation, client: Client
+) -> None:
+    body = chat("first token", stream=True, user="tokens=100;tps=25")
+    async with client.open(body) as response:
+        assert (await response.content.readline()).startswith(b"data:")
+        (call,) = running.calls_with(body)
+        assert call.finished is None
+        _, data = await lines_of(response)
+    assert data[-1] == b"data: [DONE]\n"
+
+
+async def test_an_error_after_the_keep_alive_is_an_event(client: Client) -> None:
+    body = chat("late error", stream=True, user="latency=1500;status=400")
+    async with client.open(body) as response:
+        assert response.status == 200
+        comments, (only,) = await lines_of(response)
+    assert comments
+    assert b'"error"' in only
+
+
+async def test_many_streams_at_once_do_not_mix(running: Installation, client: Client) -> None:
+    sent = [chat(f"stream {n}", stream=True, user="tokens=60;tps=60") for n in range(40)]
+    through = await asyncio.gather(*(client.ask(body) for body in sent))
+    async with Client(running.upstream_url) as upstream:
+        direct = [await upstream.ask(body, x_mock_script="tps=0") for body in sent]
+    assert [one.body for one in through] == [one.body for one in direct]
