@@ -100,7 +100,8 @@ class Listener:
         self._cycle = cycle
         self._loop = loop
         self._future: asyncio.Future[None] | None = None
-        self.lost = False
+        # The client may be gone before anybody listened.
+        self.lost = cycle.disconnected or connection.transport.is_closing()
         connection.client_party = self
 
     def wake(self) -> None:

@@ -61,7 +61,8 @@ class HotRoutes:
             return
         connection, cycle = scope["state"][STATE]
         listener = Listener(connection, cycle, self._loop)
-        await self._exchange(admitted, listener, send, started, now_ms)
+        if not listener.lost:
+            await self._exchange(admitted, listener, send, started, now_ms)
 
     async def _admit(
         self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], receive: Receive,

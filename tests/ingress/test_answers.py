@@ -292,6 +292,20 @@ async def test_a_client_that_does_not_read_its_stream_is_cut_and_its_request_can
     writer.close()
 
 
+async def test_clients_that_leave_at_once_leave_nothing_behind(stand_up: Any) -> None:
+    stand = await stand_up(lambda _: [])
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", stand.ingress.port)
+        writer.write(raw_request(json.dumps(BODY).encode()))
+        writer.close()
+
+    def nobody_waits() -> bool:
+        produced = {request.id for request in stand.dispatcher.requests}
+        return len(stand.ingress._board) == 0 and produced == set(stand.dispatcher.cancelled)
+
+    await eventually(nobody_waits)
+
+
 def raw_request(body: bytes) -> bytes:
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
