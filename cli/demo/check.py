@@ -12,7 +12,7 @@ import msgspec
 from headrace.cli.demo.check_answers import check_answers, check_records
 from headrace.cli.demo.check_calls import calls_by_id, check_calls
 from headrace.cli.demo.check_letters import check_letters
-from headrace.cli.demo.evidence import Asked, Evidence, was_cut
+from headrace.cli.demo.evidence import Evidence, was_cut
 from headrace.cli.demo.finals import Final, finals_by_id
 from headrace.cli.demo.findings import AnswerOf, Finding, Kind, Rules
 from headrace.cli.mock.log import LoggedCall
@@ -31,7 +31,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     cut: int
     """Calls in flight at the killed dispatcher."""
     recovered: int
-    """Of these, requests that another dispatcher answered."""
+    """Of these, requests that another dispatcher brought to their end."""
     upstream_calls: int
 
     @property
@@ -67,7 +67,7 @@ def check(evidence: Evidence, rules: Rules, answer_of: AnswerOf) -> Findings:
         dead_lettered=sum(each[0].outcome is Outcome.DEAD_LETTERED for each in ended),
         retried=sum(any(map(_failed, mine[:-1])) for mine in calls.values()),
         cut=len(_cut(evidence)),
-        recovered=len(list(_recovered(evidence, finals))),
+        recovered=len(list(_recovered(evidence, rules, finals))),
         upstream_calls=len(evidence.calls),
     )
 
@@ -81,14 +81,15 @@ def _cut(evidence: Evidence) -> set[str]:
     return {c.received.request_id for c in evidence.calls if was_cut(c, evidence.kill)}
 
 
-def _recovered(evidence: Evidence, finals: dict[str, list[Final]]) -> Iterator[Asked]:
-    """Requests cut by the kill and answered later: the dead do not write."""
+def _recovered(evidence: Evidence, rules: Rules, finals: dict[str, list[Final]]) -> Iterator[str]:
+    """Ids of requests cut by the kill and ended as they should later: the dead do not write."""
     cut = _cut(evidence)
     for asked in evidence.history:
         mine = finals.get(asked.request_id)
         late = mine is not None and evidence.kill and mine[0].timestamp > evidence.kill.after
-        if asked.request_id in cut and late and asked.status == 200 and not asked.error:
-            yield asked
+        well = asked.model in rules.impossible or (asked.status == 200 and not asked.error)
+        if asked.request_id in cut and late and well:
+            yield asked.request_id
 
 
 def _check_kill(
@@ -100,10 +101,6 @@ def _check_kill(
     if len(cut) < rules.least_held:
         what = f"{len(cut)} calls were in flight at the killed dispatcher, not {rules.least_held}"
         yield Finding(Kind.KILL, "dispatcher", what)
-    names = {asked.request_id: asked for asked in evidence.history}
-    recovered = {asked.request_id for asked in _recovered(evidence, finals)}
-    for request_id in sorted(cut - recovered):
-        asked = names.get(request_id)
-        if asked is not None and asked.model not in rules.impossible:
-            what = "its call was in flight at the kill, and no other dispatcher answered it"
-            yield Finding(Kind.KILL, request_id, what)
+    for request_id in sorted(cut - set(_recovered(evidence, rules, finals))):
+        what = "its call was in flight at the kill, and no other dispatcher brought it to its end"
+        yield Finding(Kind.KILL, request_id, what)

@@ -52,17 +52,18 @@ async def kill_the_busiest(
 ) -> tuple[str, Kill]:
     """Kill one of `victims` (metrics URL -> process) that holds `least` calls; its name and when.
 
-    Streams sent before `now` have ended. Raises CrashMissed at `until_ms`.
+    Streams sent before now have ended. Raises CrashMissed once a further one has begun, or at
+    `until_ms`.
     """
     since = now_ms()
     held: dict[str, int] = {}
     while now_ms() < until_ms:
         held = await _held(list(victims))
         busiest = max(held, key=lambda url: held[url])
-        calls = read_log(log) if held[busiest] >= least + MARGIN else []
-        if running(calls) >= held[busiest] > 0 and streams_may_start_over(
-            calls, since, now_ms(), first_byte_ms
-        ):
+        calls = read_log(log)
+        if not streams_may_start_over(calls, since, now_ms(), first_byte_ms):
+            break
+        if running(calls) >= held[busiest] >= least + MARGIN:
             return await _kill(victims[busiest], now_ms)
         await asyncio.sleep(PAUSE_S)
     counts = ", ".join(str(count) for count in held.values())

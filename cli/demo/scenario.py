@@ -48,7 +48,9 @@ class Scenario:
         while self.kill is None:
             await self._lull()
             burst, rest = split(rest, burst_size(len(self._prompts)))
-            sending = asyncio.create_task(traffic.send(clients, plain_first(burst), BURST_PER_S))
+            if len(rest) < FEWEST_IN_BURST:
+                burst = plain_first(burst)
+            sending = asyncio.create_task(traffic.send(clients, burst, BURST_PER_S))
             try:
                 await self._crash()
             except CrashMissed as missed:
@@ -108,5 +110,5 @@ def burst_size(count: int) -> int:
 
 
 def plain_first(burst: Numbered) -> Numbered:
-    """Streams last: until the first of them has its first token, the seats are full of others."""
+    """For the last chance, streams last: other calls fill the seats before one of them begins."""
     return sorted(burst, key=lambda numbered: numbered[1].stream)

@@ -100,11 +100,13 @@ class Page:
         await writer.wait_closed()
 
 
-def log_with(path: Path, running: int) -> Path:
+def log_with(path: Path, running: int, *, stream: bool = False) -> Path:
     """A mock's log with so many calls that have not ended."""
     with CallLog(path, running) as log:
         for seq in range(1, running + 1):
-            log.receive(Received(seq=seq, received_at=1, path="", body_sha256="", attempt=1))
+            log.receive(
+                Received(seq=seq, received_at=1, path="", body_sha256="", attempt=1, stream=stream)
+            )
     return path
 
 
@@ -134,6 +136,22 @@ async def test_a_metric_that_is_older_than_the_upstreams_log_is_not_believed(
                 first_byte_ms=500,
                 now_ms=lambda: next(clock),
                 until_ms=3,
+            )
+    assert not victim.killed
+
+
+async def test_a_stream_that_has_begun_ends_the_chance_at_once(tmp_path: Path) -> None:
+    log = log_with(tmp_path / "log", running=11, stream=True)
+    async with Page(PAGE) as page:
+        victim = Victim("a")
+        with pytest.raises(CrashMissed):
+            await kill_the_busiest(
+                {page.url: victim},
+                log,
+                least=5,
+                first_byte_ms=500,
+                now_ms=iter((0, 1, 700)).__next__,
+                until_ms=1_000,
             )
     assert not victim.killed
 
