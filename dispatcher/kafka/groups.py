@@ -8,16 +8,22 @@ from headrace.schemas.names import LaneName
 from headrace.schemas.topics import TIERS, Topics
 
 FETCH_BYTES = 256 * 1024
+FETCH_WAIT_MS = 100
 DELAY_FETCH_BYTES = 64 * 1024
 """What waits for its time should not fill the memory of its reader."""
+DELAY_FETCH_WAIT_MS = 400
+"""A delay record is read long before its time; idle fetches over many partitions cost CPU."""
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group, its topics (name -> lane and constant delay in ms), and its fetch size a partition."""
+    """A group, its topics (name -> lane and constant delay in ms), and how they are fetched."""
 
     name: str
     topics: dict[str, tuple[LaneName, int]]
     fetch_bytes: int
+    """A partition, a fetch."""
+    fetch_wait_ms: int
+    """How long the broker holds a fetch that finds nothing."""
 
 
 def groups(topics: Topics, lanes: Iterable[LaneName]) -> list[Group]:
@@ -30,8 +36,13 @@ def groups(topics: Topics, lanes: Iterable[LaneName]) -> list[Group]:
     }
     return [
         *(
-            Group(topics.dispatch_group(lane), {topics.requests(lane): (lane, 0)}, FETCH_BYTES)
+            Group(
+                topics.dispatch_group(lane),
+                {topics.requests(lane): (lane, 0)},
+                FETCH_BYTES,
+                FETCH_WAIT_MS,
+            )
             for lane in lanes
         ),
-        Group(topics.delay_group, delays, DELAY_FETCH_BYTES),
+        Group(topics.delay_group, delays, DELAY_FETCH_BYTES, DELAY_FETCH_WAIT_MS),
     ]

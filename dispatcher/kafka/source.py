@@ -49,6 +49,7 @@ class Source(ConsumerRebalanceListener):
         self.group = group.name
         self.tenures: dict[TopicPartition, Tenure] = {}
         self.rebalances = 0
+        self._closing = False
         self._topics = group.topics
         self._takeover = takeover
         self._journals = journals
@@ -71,7 +72,7 @@ class Source(ConsumerRebalanceListener):
             heartbeat_interval_ms=round(timing.heartbeat_s * 1000),
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=_HOURS_MS,
-            fetch_max_wait_ms=_POLL_MS,
+            fetch_max_wait_ms=group.fetch_wait_ms,
             max_partition_fetch_bytes=group.fetch_bytes,
         )
 
@@ -82,6 +83,7 @@ class Source(ConsumerRebalanceListener):
 
     async def close(self) -> None:
         """Hand the partitions over and leave the group at once."""
+        self._closing = True
         await self.on_partitions_revoked(list(self.tenures))
         await self._consumer.stop()
 
@@ -90,8 +92,8 @@ class Source(ConsumerRebalanceListener):
         await asyncio.gather(*(self._journals.release(tenure) for tenure in self._lingering))
 
     async def run(self) -> None:
-        """Read whatever there is room for, until cancelled."""
-        while True:
+        """Read whatever there is room for, until closed or cancelled."""
+        while not self._closing:
             opened = [tp for tp, tenure in self.tenures.items() if self._room(tenure)]
             if not opened:
                 self._opened.clear()
@@ -143,7 +145,7 @@ class Source(ConsumerRebalanceListener):
         """Claim what was assigned; nothing of it is read before."""
         self.rebalances += 1
         sources = {tp: self._topics[tp.topic] for tp in assigned}
-        while sources:
+        while sources and not self._closing:
             try:
                 tenures = await self._takeover.claim(self.group, sources)
             except KafkaError as error:
@@ -151,6 +153,8 @@ class Source(ConsumerRebalanceListener):
                 self._log.warning("claim_failed", group=self.group, code=type(error).__name__)
                 await asyncio.sleep(_PAUSE_S)
                 continue
+            if self._closing:
+                return  # assigned while the group was being left: the next owner claims it anew
             for tp, tenure in tenures.items():
                 self._consumer.seek(tp, tenure.tracker.next_offset)
             self._committed.clear()
