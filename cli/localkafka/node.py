@@ -148,7 +148,8 @@ class Node:
 
     async def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--standalone", "-t", cluster, "-c", "server.properties"]
+        # One argument with its value: an id may begin with a dash.
+        arguments = ["format", "--standalone", f"--cluster-id={cluster}", "-c", "server.properties"]
         for name, password in self._scram_users.items():
             arguments += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         command = self._distribution.command("kafka.tools.StorageTool", *arguments)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,13 @@ async def _values(bootstrap: str, count: int) -> list[bytes | None]:
     consumer = AIOKafkaConsumer("kept", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     async with consumer:
         return [(await consumer.getone()).value for _ in range(count)]
+
+
+async def test_a_cluster_id_may_begin_with_a_dash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dashed = uuid.UUID(bytes=b"\xf8" * 16)
+    monkeypatch.setattr("headrace.cli.localkafka.node.uuid.uuid4", lambda: dashed)
+    async with LocalKafka(tmp_path / "kafka"):
+        (written,) = (tmp_path / "kafka").rglob("meta.properties")
+        assert "cluster.id=-Pj4" in written.read_text()
