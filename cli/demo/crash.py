@@ -16,7 +16,7 @@ from headrace.cli.demo.evidence import Kill
 from headrace.cli.mock.log import LoggedCall, read_log
 
 IN_FLIGHT = "headrace_upstream_inflight_requests{"
-MARGIN = 5
+MARGIN = 3
 """More calls than needed: the metric is up to a quarter of a second old."""
 MARGIN_MS = 60
 """A first token so near is not risked."""

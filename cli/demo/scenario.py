@@ -18,7 +18,7 @@ from headrace.cli.up.stack import Stack
 PER_S = 45.0
 """Requests a second while nothing special happens."""
 BURST_PER_S = 400.0
-FEWEST_IN_BURST = 36
+FEWEST_IN_BURST = 45
 """Three dispatchers share a burst unevenly: with fewer, none might hold enough calls."""
 LULL_LIMIT_S = 20.0
 CRASH_LIMIT_S = 4.0

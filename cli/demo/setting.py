@@ -9,7 +9,7 @@ from headrace.cli.mock.script import Script, build_script
 
 SCRIPT: dict[str, str] = {
     "latency_ms": "150",
-    "first_token_ms": "350",
+    "first_token_ms": "550",
     "tokens": "20",
     "tokens_per_s": "250",
     "rate_5xx": "0.10",
@@ -21,7 +21,7 @@ SCRIPT: dict[str, str] = {
 
 ERROR_AFTER_MS = 150
 """From the receipt of a call to an error, by the script."""
-FIRST_BYTE_MS = 500
+FIRST_BYTE_MS = 700
 """From the receipt of a call to the first byte of its answer, by the script."""
 RETRY_AFTER_MS = 1_000
 SEATS = 24
