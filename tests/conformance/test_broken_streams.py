@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 
-from support.asking import Client
+from support.http_client import Client
 from support.installation import Installation, chat
 from support.official import Pair, collect
 

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from headrace.cli.localkafka import LocalKafka
-from support.asking import Client
+from support.http_client import Client
 from support.installation import Installation, installation
 
 MODELS = {

@@ -7,8 +7,8 @@ import uuid
 import pytest
 
 from headrace.cli.mock.log import LoggedCall, Outcome
-from support.asking import Client
 from support.eventually import eventually
+from support.http_client import Client
 from support.installation import Installation, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from support.asking import Client
 from support.eventually import eventually
+from support.http_client import Client
 from support.installation import Installation, chat, header
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

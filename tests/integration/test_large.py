@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.asking import Client
+from support.http_client import Client
 from support.installation import Installation, chat, header
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

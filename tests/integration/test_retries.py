@@ -6,7 +6,7 @@ import pytest
 
 from headrace.cli.mock.log import LoggedCall
 from headrace.schemas.headers import H
-from support.asking import Client
+from support.http_client import Client
 from support.installation import Installation, Record, chat, header
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

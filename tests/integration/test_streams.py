@@ -5,8 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from support.asking import Client
 from support.eventually import eventually
+from support.http_client import Client
 from support.installation import Installation, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

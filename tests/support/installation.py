@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from headrace.cli.localkafka import free_ports
 from headrace.cli.mock.log import LoggedCall, read_log
 from headrace.cli.up import Stack
+from headrace.cli.up.layout import merged
 from headrace.schemas.topics import Topics
 from support.eventually import eventually
 
@@ -121,8 +122,8 @@ async def installation(
     name there, so that bodies stay as they are; without it the stack's own (`small`, `flaky`).
     """
     prefix = f"t{uuid.uuid4().hex[:10]}."
-    tree: dict[str, object] = {"kafka": {"topic_prefix": prefix, "partitions": SMALL}}
-    tree |= overlay or {}
+    base = {"kafka": {"topic_prefix": prefix, "partitions": SMALL}}
+    tree = merged(base, overlay or {})
     (mock_port,) = free_ports(1)
     if models is not None:
         upstream = {"base_url": f"http://127.0.0.1:{mock_port}/v1"}
