@@ -127,7 +127,7 @@ class ReplyBoard:
         if reply.attempt != waiter.attempt and not self._pin(waiter, reply):
             return
         whole = reply
-        if reply.part != (1, 1):
+        if reply.final and reply.part != (1, 1):
             joined = self._join(waiter, reply)
             if joined is None:
                 return
