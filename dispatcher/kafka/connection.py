@@ -7,6 +7,8 @@ from headrace.schemas.config.model import KafkaConfig
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Above the largest record limit (4 MiB and headers): the broker's limit decides, not the client's."""
+MAX_PACKED_BYTES = 256 * 1024 * 1024
+"""The same where records are compressed: the client looks at their size before that."""
 
 
 def client_options(kafka: KafkaConfig) -> dict[str, Any]:

@@ -7,34 +7,41 @@ cause carries the same request id, so readers drop it. A Kafka that is away kill
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.structs import RecordMetadata
 
 from headrace.dispatcher.kafka.closing import end_producer
-from headrace.dispatcher.kafka.connection import MAX_REQUEST_BYTES, client_options
+from headrace.dispatcher.kafka.connection import (
+    MAX_PACKED_BYTES,
+    MAX_REQUEST_BYTES,
+    client_options,
+)
 from headrace.schemas.config.model import KafkaConfig
 from headrace.telemetry.logs import Log
 
 Headers = list[tuple[str, bytes]]
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_PERMANENT = (
-    InvalidTopicError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-)
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_REFUSED = (InvalidTopicError, TopicAuthorizationFailedError)
+_NO_FAULT_OF_THE_PRODUCER = (*_TOO_LARGE, *_REFUSED, KafkaTimeoutError)
+"""The last one: a record waited too long for room in a batch, since Kafka is away."""
+
+Gone = Callable[[str], Awaitable[bool]]
+"""Whether a broker says that a topic is no more."""
 
 
 class Undeliverable(Exception):
@@ -90,7 +97,11 @@ class Outbox:
         if self._broken is not None:
             await self._mend(self._broken)
         producer = self._open_producer()
-        ack = await self._hand(producer, topic, value, key, headers, partition)
+        try:
+            ack = await self._hand(producer, topic, value, key, headers, partition)
+        except KafkaError as error:
+            self._suspect(producer, error)
+            raise
         ack.add_done_callback(lambda done: self._observe(producer, done))
         return ack
 
@@ -102,16 +113,21 @@ class Outbox:
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
+        gone: Gone | None = None,
     ) -> RecordMetadata:
-        """Send until acknowledged. Raises `Undeliverable` when it never can be."""
+        """Send until acknowledged. Raises `Undeliverable` when it never can be.
+
+        `gone` is asked about a topic that is not ours. One of ours that is missing or denied is
+        waited for: an operator can mend that, and nothing may be lost meanwhile.
+        """
         pause_s = _FIRST_PAUSE_S
         while True:
             producer = self._open_producer()
             try:
                 metadata = await (await self._hand(producer, topic, value, key, headers, partition))
-            except _PERMANENT as error:
-                raise Undeliverable(f"{topic}: {error!r}") from error
             except KafkaError as error:
+                if await _is_for_good(error, topic, gone):
+                    raise Undeliverable(f"{topic}: {error!r}") from error
                 self._log.warning("kafka_send_failed", topic=topic, code=type(error).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -136,19 +152,32 @@ class Outbox:
         headers: Headers | None,
         partition: int | None,
     ) -> "Future[RecordMetadata]":
-        if partition is not None and partition not in await producer.partitions_for(topic):
-            # What the producer knows may be minutes old: the topic may have grown since.
-            await producer.client.force_metadata_update()
-            if partition not in await producer.partitions_for(topic):
-                raise Undeliverable(f"{topic}: there is no partition {partition}")
+        if partition is not None:
+            known = producer.client.cluster.partitions_for_topic(topic)
+            if known is None or partition not in known:
+                await self._look_up(producer, topic, partition)
         ack: Future[RecordMetadata] = await producer.send(
             topic, value, key=key, partition=partition, headers=headers
         )
         return ack
 
+    async def _look_up(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        """What the producer knows may be minutes old: the topic may have grown since."""
+        if partition in await producer.partitions_for(topic):
+            return
+        if not await producer.client.force_metadata_update():
+            raise KafkaConnectionError(f"no broker tells about {topic}")
+        if partition not in await producer.partitions_for(topic):
+            raise Undeliverable(f"{topic}: there is no partition {partition}")
+
     def _observe(self, producer: AIOKafkaProducer, ack: "Future[RecordMetadata]") -> None:
         error = None if ack.cancelled() else ack.exception()
-        if error is not None and _is_fatal(error) and producer is self._producer:
+        if error is not None:
+            self._suspect(producer, error)
+
+    def _suspect(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+        """The next record that is posted finds another producer, if this one cannot go on."""
+        if _is_fatal(error) and producer is self._producer:
             self._broken = producer
 
     async def _try_to_mend(self, broken: AIOKafkaProducer) -> None:
@@ -174,7 +203,7 @@ class Outbox:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
-            max_request_size=MAX_REQUEST_BYTES,
+            max_request_size=MAX_PACKED_BYTES if self._compression else MAX_REQUEST_BYTES,
             compression_type=self._compression,
         )
         try:
@@ -186,10 +215,18 @@ class Outbox:
 
 
 def _is_fatal(error: BaseException) -> bool:
-    """Whether the producer that raised this will go on refusing.
+    """Whether the producer that raised this will go on refusing."""
+    if isinstance(error, _NO_FAULT_OF_THE_PRODUCER):
+        return False
+    return isinstance(error, KafkaError) and not error.retriable
 
-    A record that waited too long for room in a batch only tells that Kafka is away.
-    """
-    return not getattr(error, "retriable", False) and not isinstance(
-        error, (*_PERMANENT, KafkaTimeoutError)
-    )
+
+async def _is_for_good(error: KafkaError, topic: str, gone: Gone | None) -> bool:
+    if isinstance(error, _TOO_LARGE):
+        return True
+    if gone is None:
+        return False
+    if isinstance(error, UnknownTopicOrPartitionError):
+        # Also raised where no broker could be asked.
+        return await gone(topic)
+    return isinstance(error, _REFUSED)
