@@ -61,6 +61,7 @@ class App:
         self._settlement = Settlement(
             topics=self._kafka.topics,
             outbox=self._kafka.finals,
+            bulk=self._kafka.bulk,
             replies=self._kafka.replies,
             journals=self._kafka.journals,
             metrics=metrics,

@@ -19,10 +19,13 @@ from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import LOST
 from headrace.schemas.names import DeploymentName, ModelName, Outcome, RequestId
+from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import Reply
 
 Again = Callable[[Waiting, int], bool]
 """Takes a request that is to run again at a time (epoch ms) in memory; False if it cannot wait here."""
+Back = Callable[[Waiting], None]
+"""Takes back a request that was not called: what is to become of it is decided again."""
 
 
 class Attempts:
@@ -51,7 +54,6 @@ class Attempts:
         self._metrics = metrics
         self._clock = clock
         self._calling: dict[RequestId, asyncio.Task[None]] = {}
-        self._overflowed: set[RequestId] = set()
         self._aborting = False
 
     def cancel(self, request_id: RequestId) -> bool:
@@ -72,20 +74,16 @@ class Attempts:
         *,
         freed: Callable[[], None],
         again: Again,
+        back: Back,
     ) -> None:
         """Make the attempt and settle it; `freed` is called when the call has left its seat."""
-        try:
-            deliverable = await self._deliverable(waiting)
-        except BaseException:
-            freed()
-            raise
+        address = waiting.record.reply
+        if address is not None and not self._directory.knows(address):
+            await self._look_up(waiting, address, freed, back)
+            return
         if not waiting.ours:
             # The partition went elsewhere since the decision: its new owner reads the request again.
             freed()
-            return
-        if not deliverable:
-            freed()
-            await self._settlement.undeliverable(waiting)
             return
         now_ms = self._clock.now_ms()
         self._begin(waiting, now_ms)
@@ -97,17 +95,26 @@ class Attempts:
             freed()
         seconds = self._clock.monotonic() - began_s
         if end is None:
-            await self._cancelled(waiting, deployment, stream)
+            await self._finish(waiting, cancelled(), stream, 0)
             return
         self._metrics.called(deployment, end, seconds)
         await self._judge(waiting, deployment, end, stream, round(seconds * 1000), again)
 
-    async def _deliverable(self, waiting: Waiting) -> bool:
-        """Whether the answer has somewhere to go: asked before the call is paid for."""
-        address = waiting.record.reply
-        if address is None or self._directory.knows(address):
-            return True
-        return await self._directory.exists(address)
+    async def _look_up(
+        self, waiting: Waiting, address: ReplyTo, freed: Callable[[], None], back: Back
+    ) -> None:
+        """Ask whether the answer has somewhere to go before the call is paid for.
+
+        Meanwhile the request may be taken back, run out of time, or go to another dispatcher.
+        """
+        try:
+            exists = await self._directory.exists(address)
+        finally:
+            freed()
+        if exists:
+            back(waiting)
+        elif waiting.ours:
+            await self._settlement.undeliverable(waiting)
 
     def _begin(self, waiting: Waiting, now_ms: int) -> None:
         if not waiting.first_call_ms:
@@ -122,11 +129,10 @@ class Attempts:
         if not waiting.stream or address is None:
             return None
         base = Reply(id=waiting.id, body=b"", attempt=waiting.attempt, instance=address.instance)
-        return self._replies.open(address, base, lambda: self._overflow(waiting.id))
-
-    def _overflow(self, request_id: RequestId) -> None:
-        self._overflowed.add(request_id)
-        self.cancel(request_id)
+        loop = asyncio.get_running_loop()
+        # Not at once: a stream can break inside its own call, and the cancellation would then meet
+        # whatever that task awaits next, its settlement too.
+        return self._replies.open(address, base, lambda: loop.call_soon(self.cancel, waiting.id))
 
     async def _call(
         self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream | None, now_ms: int
@@ -155,17 +161,6 @@ class Attempts:
         finally:
             if self._calling.get(waiting.id) is task:
                 del self._calling[waiting.id]
-
-    async def _cancelled(
-        self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream | None
-    ) -> None:
-        if waiting.id in self._overflowed:
-            self._overflowed.discard(waiting.id)
-            message = "the stream could not be written to Kafka"
-            ending = of_error(Outcome.FAILED, Code.UPSTREAM_STREAM_BROKEN, message, deployment)
-            await self._finish(waiting, ending, stream, 0)
-            return
-        await self._finish(waiting, cancelled(), stream, 0)
 
     async def _judge(
         self,
@@ -241,15 +236,22 @@ class Attempts:
         self, waiting: Waiting, ending: Ending, stream: ReplyStream | None, call_ms: int
     ) -> None:
         chunks = 0
-        if stream is not None and stream.chunks:
+        if stream is not None:
             await stream.drain()
             chunks = stream.chunks
+            if stream.broken:
+                ending = _unwritable(ending.upstream)
         await self._settlement.answer(waiting, ending, chunks=chunks, call_ms=call_ms)
 
 
 def cancelled() -> Ending:
     """The answer of a request whose owner took it back."""
     return of_error(Outcome.CANCELLED, Code.CANCELLED, "the request was cancelled")
+
+
+def _unwritable(deployment: DeploymentName) -> Ending:
+    message = "the stream could not be written to Kafka"
+    return of_error(Outcome.FAILED, Code.UPSTREAM_STREAM_BROKEN, message, deployment)
 
 
 def last_word(

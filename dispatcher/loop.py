@@ -126,9 +126,20 @@ class Dispatcher:
             self._seats.give_back(deployment)
             self._sources.wake()
 
-        self._spawn(self._attempts.run(waiting, deployment, freed=freed, again=self._wait_here))
+        self._spawn(
+            self._attempts.run(
+                waiting, deployment, freed=freed, again=self._wait_here, back=self._take_back
+            )
+        )
+
+    def _take_back(self, waiting: Waiting) -> None:
+        if self._stopping and waiting.started:
+            self._delay(waiting, self._clock.now_ms())
+        else:
+            self._queues.push(waiting, first=True)
 
     def _end(self, waiting: Waiting, ending: Ending) -> None:
+        self._settlement.begin(waiting)
         self._spawn(self._settlement.answer(waiting, ending))
 
     def _read(self, tenure: Tenure, records: Sequence[SourceRecord]) -> None:
@@ -141,6 +152,7 @@ class Dispatcher:
                 self._metrics.ambiguous.inc()
             waiting = understand(record, tenure, lane)
             if isinstance(waiting, Unreadable):
+                self._settlement.begin_rejection(tenure, record)
                 self._spawn(self._settlement.reject(tenure, record, waiting))
             elif not self._seats.serves(waiting.model):
                 unknown = Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}")

@@ -16,8 +16,8 @@ from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
 from headrace.schemas.names import Outcome, RequestId
-from headrace.schemas.records import Attempt
-from headrace.schemas.replies import Reply
+from headrace.schemas.records import Attempt, Headers
+from headrace.schemas.replies import PART_BYTES, Reply
 from headrace.schemas.retries import dead_letter_headers, retry_headers
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
@@ -31,6 +31,7 @@ class Settlement:
         *,
         topics: Topics,
         outbox: Outbox,
+        bulk: Outbox,
         replies: Replies,
         journals: JournalWriter,
         metrics: Metrics,
@@ -40,10 +41,24 @@ class Settlement:
         """Partitions that `events` has; known once Kafka is reached."""
         self._topics = topics
         self._outbox = outbox
+        self._bulk = bulk
         self._replies = replies
         self._journals = journals
         self._metrics = metrics
         self._log = log
+
+    def begin(self, waiting: Waiting) -> None:
+        """Say in the journal that this session ends a request without a call, before it does.
+
+        A later owner must know that, or both would.
+        """
+        if not waiting.started:
+            waiting.started = True
+            self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+
+    def begin_rejection(self, tenure: Tenure, record: SourceRecord) -> None:
+        """As `begin`, for a record that cannot be read."""
+        self._journals.started(tenure, record.offset, 1)
 
     async def answer(
         self, waiting: Waiting, ending: Ending, *, chunks: int = 0, call_ms: int = 0
@@ -60,18 +75,17 @@ class Settlement:
         """Hand over to a delay topic: `attempt` runs at `due_ms`. Left alone if it is not ours any more."""
         if not waiting.ours:
             return
-        if not waiting.started:
-            # A later owner must know that this session hands it on, or both would.
-            waiting.started = True
-            self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+        self.begin(waiting)
         topic = self._topics.delay(waiting.lane, tier_for(due_ms - now_ms))
         headers = retry_headers(
             waiting.headers, waiting.source, attempt=attempt, due_ms=due_ms, history=waiting.history
         )
-        await self._outbox.send(
-            topic, waiting.record.body, key=waiting.id.encode(), headers=headers
-        )
-        self._done(waiting, "delayed")
+        try:
+            await self._keep(topic, waiting.record.body, waiting.id, headers)
+        except Undeliverable as error:
+            await self._too_large(waiting, str(error))
+        else:
+            self._done(waiting, "delayed")
 
     async def dead_letter(
         self, waiting: Waiting, reason: Reason, message: str, ending: Ending, *, call_ms: int = 0
@@ -84,6 +98,7 @@ class Settlement:
         """A request whose answer has nowhere to go: kept with that reason, never called."""
         reason = Reason.REPLY_UNDELIVERABLE
         message = "the reply topic or partition does not exist, or is one of Headrace's own"
+        self.begin(waiting)
         await self._bury(waiting, reason, message)
         ending = of_error(Outcome.DEAD_LETTERED, Code.UNPROCESSABLE_RECORD, message)
         await self._account(waiting, ending, 0)
@@ -91,14 +106,10 @@ class Settlement:
 
     async def reject(self, tenure: Tenure, record: SourceRecord, unreadable: Unreadable) -> None:
         """A record that cannot be read: dead letter, an answer if it has an address, and on."""
-        await self._outbox.send(
-            self._topics.dead_letters,
-            record.value,
-            key=unreadable.id.encode(),
-            headers=dead_letter_headers(
-                record.headers, unreadable.source, reason=Reason.REJECTED_RECORD.value, history=()
-            ),
+        headers = dead_letter_headers(
+            record.headers, unreadable.source, reason=Reason.REJECTED_RECORD.value, history=()
         )
+        await self._bury_record(record.value, unreadable.id, headers)
         self._metrics.dead_letter(Reason.REJECTED_RECORD)
         self._log.warning(
             "record_rejected",
@@ -146,9 +157,7 @@ class Settlement:
         headers = dead_letter_headers(
             waiting.headers, waiting.source, reason=reason.value, history=waiting.history
         )
-        await self._outbox.send(
-            self._topics.dead_letters, waiting.record.body, key=waiting.id.encode(), headers=headers
-        )
+        await self._bury_record(waiting.record.body, waiting.id, headers)
         self._metrics.dead_letter(reason)
         self._log.warning(
             "dead_lettered",
@@ -160,6 +169,26 @@ class Settlement:
             code=reason.value,
             reason=message,
         )
+
+    async def _too_large(self, waiting: Waiting, message: str) -> None:
+        ending = of_error(Outcome.DEAD_LETTERED, Code.RECORD_TOO_LARGE, message)
+        await self.dead_letter(waiting, Reason.UNPROCESSABLE, message, ending)
+
+    async def _bury_record(
+        self, value: bytes | None, request_id: RequestId, headers: Headers
+    ) -> None:
+        try:
+            await self._keep(self._topics.dead_letters, value, request_id, headers)
+        except Undeliverable as error:
+            # Too large even when packed: its owner is told all the same, and the partition goes on.
+            self._log.error("dead_letter_lost", request_id=request_id, reason=str(error))
+
+    async def _keep(
+        self, topic: str, value: bytes | None, request_id: RequestId, headers: Headers
+    ) -> None:
+        """Write a record on; its producer may have compressed it, and else it would not fit again."""
+        outbox = self._bulk if value is not None and len(value) > PART_BYTES else self._outbox
+        await outbox.send(topic, value, key=request_id.encode(), headers=list(headers))
 
     async def _account(self, waiting: Waiting, ending: Ending, call_ms: int) -> None:
         value = event(

@@ -5,10 +5,14 @@ right to write them. A topic that is missing is asked about again after `MISSING
 """
 
 import asyncio
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from headrace.dispatcher.ports import Clock
 from headrace.schemas.records import ReplyTo
@@ -19,6 +23,15 @@ KNOWN_S = 300.0
 MISSING_S = 5.0
 PAUSE_S = 0.5
 MAX_TOPICS = 10_000
+_NOT_THERE = tuple(
+    error.errno
+    for error in (
+        InvalidTopicError,
+        TopicAuthorizationFailedError,
+        UnknownTopicOrPartitionError,
+    )
+)
+"""What brokers say of a topic that nobody can write to; anything else passes, and is asked again."""
 
 
 class Directory:
@@ -48,18 +61,25 @@ class Directory:
             self._known[address.topic] = partitions, now_s + (KNOWN_S if partitions else MISSING_S)
         return (address.partition or 0) < partitions
 
+    async def gone(self, topic: str) -> bool:
+        """Whether a producer's own topic was deleted; a topic of ours is never given up."""
+        if topic == self._topics.replies or self._topics.internal(topic):
+            return False
+        self._known.pop(topic, None)
+        return await self._count(topic) == 0
+
     async def _count(self, topic: str) -> int:
         if self._topics.internal(topic):
             return 0
-        described = await self._describe(topic)
-        return 0 if described["error_code"] else len(described["partitions"])
-
-    async def _describe(self, topic: str) -> dict[str, Any]:
         while True:
             try:
-                answer: list[dict[str, Any]] = await self._admin.describe_topics([topic])
+                (described,) = await self._admin.describe_topics([topic])
+                code: int = described["error_code"]
             except KafkaError as error:
                 self._log.warning("kafka_unreachable", topic=topic, code=type(error).__name__)
-                await asyncio.sleep(PAUSE_S)
             else:
-                return answer[0]
+                if code in _NOT_THERE:
+                    return 0
+                if not code:
+                    return len(described["partitions"])
+            await asyncio.sleep(PAUSE_S)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.kafka.outbox import Gone, Outbox, Undeliverable
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import PART_BYTES, Reply, encode
 from headrace.schemas.topics import key_partition
@@ -27,61 +27,87 @@ class ReplyStream:
     """The chunks of one attempt of one request."""
 
     def __init__(
-        self, replies: "Replies", address: ReplyTo, base: Reply, overflow: Callable[[], None]
+        self, replies: "Replies", address: ReplyTo, base: Reply, ended: Callable[[], object]
     ) -> None:
+        """`ended` is called, once, when the stream cannot be written any more."""
         self._replies = replies
         self._address = address
         self._base = base
-        self._overflow = overflow
+        self._ended = ended
         self._drained: Future[None] | None = None
+        self._queued = 0
+        self._handled = 0
+        self._last_ack: Future[RecordMetadata] | None = None
         self.chunks = 0
-        self.posted = 0
-        self.last_ack: Future[RecordMetadata] | None = None
+        """Chunks handed to the producer: how many precede the final."""
+        self.broken = False
+        """Kafka did not take a chunk: nothing after it is written, so that no hole looks whole."""
 
     def forward(self, chunk: bytes) -> None:
-        """Queue one chunk; ends the call when Kafka takes no more."""
-        self.chunks += 1
+        """Queue one chunk."""
+        if self.broken:
+            return
         base = self._base
         reply = Reply(
-            id=base.id, body=chunk, seq=self.chunks, attempt=base.attempt, instance=base.instance
+            id=base.id,
+            body=chunk,
+            seq=self._queued + 1,
+            attempt=base.attempt,
+            instance=base.instance,
         )
-        if not self._replies.queue(self, self._address, reply):
-            self._overflow()
+        if self._replies.queue(self, self._address, reply):
+            self._queued += 1
+        else:
+            self._break()
 
-    def was_posted(self, ack: "Future[RecordMetadata] | None") -> None:
-        """One more chunk was handed to the producer."""
-        self.posted += 1
-        self.last_ack = ack or self.last_ack
-        if self._drained is not None and self.posted == self.chunks and not self._drained.done():
+    def handled(self, ack: "Future[RecordMetadata] | None") -> None:
+        """One more queued chunk was handed to the producer, or, without an ack, dropped."""
+        self._handled += 1
+        if ack is None:
+            self._break()
+        else:
+            self.chunks += 1
+            self._last_ack = ack
+        if self._drained is not None and self._is_drained and not self._drained.done():
             self._drained.set_result(None)
 
     async def drain(self) -> None:
-        """Wait until every chunk is acknowledged; a lost one is a gap that the reader will see."""
-        if self.posted != self.chunks:
+        """Wait until every chunk is acknowledged; one lost after all is a gap that readers see."""
+        if not self._is_drained:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
-        if self.last_ack is not None:
-            await asyncio.wait([self.last_ack])
+        if self._last_ack is not None:
+            await asyncio.wait([self._last_ack])
+
+    @property
+    def _is_drained(self) -> bool:
+        return self._handled == self._queued
+
+    def _break(self) -> None:
+        if not self.broken:
+            self.broken = True
+            self._ended()
 
 
 class Replies:
     """All answers of one process."""
 
     def __init__(
-        self, *, source: bytes, finals: Outbox, chunks: Outbox, bulk: Outbox, log: Log
+        self, *, source: bytes, finals: Outbox, chunks: Outbox, bulk: Outbox, gone: Gone, log: Log
     ) -> None:
         self._source = source
         self._finals = finals
         self._chunks = chunks
         self._bulk = bulk
+        self._gone = gone
         self._log = log
         self._queue: deque[tuple[ReplyStream, ReplyTo, Reply]] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
 
-    def open(self, address: ReplyTo, base: Reply, overflow: Callable[[], None]) -> ReplyStream:
-        """A stream for one attempt; `overflow` is called when its chunks cannot be queued."""
-        return ReplyStream(self, address, base, overflow)
+    def open(self, address: ReplyTo, base: Reply, ended: Callable[[], object]) -> ReplyStream:
+        """A stream for one attempt; `ended` is called when it cannot be written any more."""
+        return ReplyStream(self, address, base, ended)
 
     def queue(self, stream: ReplyStream, address: ReplyTo, reply: Reply) -> bool:
         """Queue a chunk; False when the backlog is full."""
@@ -100,7 +126,8 @@ class Replies:
             while self._queue:
                 stream, address, reply = self._queue.popleft()
                 self._queued_bytes -= len(reply.body)
-                stream.was_posted(await self._post_chunk(address, reply))
+                # The rest of a broken stream would hold up all others, for a time-out each.
+                stream.handled(None if stream.broken else await self._post_chunk(address, reply))
 
     async def _post_chunk(self, address: ReplyTo, reply: Reply) -> "Future[RecordMetadata] | None":
         try:
@@ -111,7 +138,7 @@ class Replies:
                 headers=encode(reply, self._source),
                 partition=address.partition,
             )
-        except KafkaError as error:
+        except (KafkaError, Undeliverable) as error:
             self._log.warning("chunk_lost", request_id=reply.id, code=type(error).__name__)
             return None
         ack.add_done_callback(self._chunk_acked)
@@ -132,6 +159,7 @@ class Replies:
                 key=key,
                 headers=encode(reply, self._source),
                 partition=address.partition,
+                gone=self._gone,
             )
             return
         parts = [body[i : i + PART_BYTES] for i in range(0, len(body), PART_BYTES)]
@@ -139,7 +167,12 @@ class Replies:
             reply.part = (number, len(parts))
             headers = encode(reply, self._source)
             await self._bulk.send(
-                address.topic, part, key=key, headers=headers, partition=address.partition
+                address.topic,
+                part,
+                key=key,
+                headers=headers,
+                partition=address.partition,
+                gone=self._gone,
             )
 
     async def side(self, topic: str, value: bytes, key: bytes, partitions: int) -> None:
@@ -147,7 +180,7 @@ class Replies:
         partition = key_partition(key, partitions)
         try:
             ack = await self._finals.post(topic, value, key=key, partition=partition)
-        except KafkaError as error:
+        except (KafkaError, Undeliverable) as error:
             self._log.warning("event_lost", topic=topic, code=type(error).__name__)
             return
         ack.add_done_callback(self._event_acked)

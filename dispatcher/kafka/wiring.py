@@ -42,7 +42,7 @@ class Wiring:
         self._control = Outbox(kafka, f"{name}-control", log, acked=clock.acked)
         self.finals = Outbox(kafka, f"{name}-outcomes", log)
         self._chunks = Outbox(kafka, f"{name}-chunks", log)
-        self._bulk = Outbox(kafka, f"{name}-bulk", log, compression="zstd")
+        self.bulk = Outbox(kafka, f"{name}-bulk", log, compression="zstd")
         self._follower = Follower(kafka, f"{name}-follower", log)
         self.reach = Reach(config, f"{name}-admin", log)
         self.directory = Directory(self.topics, self.reach.admin, clock, log)
@@ -51,7 +51,8 @@ class Wiring:
             source=name.encode(),
             finals=self.finals,
             chunks=self._chunks,
-            bulk=self._bulk,
+            bulk=self.bulk,
+            gone=self.directory.gone,
             log=log,
         )
         self.sources = AllSources(
@@ -67,7 +68,7 @@ class Wiring:
     async def connect(self) -> None:
         """Connect everything; returns once Kafka and all topics are there."""
         await self.reach.connect(
-            self._control, self.finals, self._chunks, self._bulk, self._follower
+            self._control, self.finals, self._chunks, self.bulk, self._follower
         )
 
     def membership(self, cancelled: TakeCancel) -> Membership:
@@ -125,7 +126,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Close all clients, the producers first."""
-        for outbox in (self.finals, self._chunks, self._bulk, self._control):
+        for outbox in (self.finals, self._chunks, self.bulk, self._control):
             await outbox.close()
         await self._follower.close()
         await self.reach.close()

@@ -53,6 +53,7 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
     return Settlement(
         topics=Topics("headrace."),
         outbox=cast("Outbox", Unwritable()),
+        bulk=cast("Outbox", Unwritable()),
         replies=cast("Replies", None),
         journals=journals,
         metrics=metrics,
@@ -60,13 +61,11 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
     )
 
 
-async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decision() -> None:
-    owner, freed = tenure(), []
-    request = waiting(owner=owner)
-    request.record.reply = ReplyTo("answers")
+def attempts_that_must_not_call(owner: Tenure) -> Attempts:
+    """Attempts that look every address up, slowly."""
     metrics = Metrics(CollectorRegistry())
     journals = JournalWriter(cast("Outbox", Unwritable()), 0)
-    attempts = Attempts(
+    return Attempts(
         upstream=Unwritable(),
         policies={},
         replies=cast("Replies", None),
@@ -77,10 +76,36 @@ async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decisio
         seats=Seats([]),
         directory=cast("Directory", SlowDirectory(owner)),
     )
-    await attempts.run(
-        request, DeploymentName("east"), freed=lambda: freed.append(1), again=lambda _w, _at: False
+
+
+async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decision() -> None:
+    owner, told = tenure(), []
+    request = waiting(owner=owner)
+    owner.owned = False
+    await attempts_that_must_not_call(owner).run(
+        request,
+        DeploymentName("east"),
+        freed=lambda: told.append("freed"),
+        again=lambda _w, _at: False,
+        back=lambda _w: told.append("back"),
     )
-    assert freed == [1]
+    assert told == ["freed"]
+    assert (request.started, owner.running) == (False, {})
+
+
+async def test_a_request_whose_address_was_looked_up_is_decided_again() -> None:
+    """It may be cancelled, late or another dispatcher's by then: it was called all the same."""
+    owner, told = tenure(), []
+    request = waiting(owner=owner)
+    request.record.reply = ReplyTo("answers")
+    await attempts_that_must_not_call(owner).run(
+        request,
+        DeploymentName("east"),
+        freed=lambda: told.append("freed"),
+        again=lambda _w, _at: False,
+        back=lambda _w: told.append("back"),
+    )
+    assert told == ["freed", "back"]
     assert (request.started, owner.running) == (False, {})
 
 

@@ -1,0 +1,99 @@
+"""Chunks of a stream on their way out, where Kafka does not take them all."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from headrace.dispatcher.kafka import replies
+from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
+from headrace.dispatcher.kafka.replies import Replies, ReplyStream
+from headrace.schemas.names import RequestId
+from headrace.schemas.records import ReplyTo
+from headrace.schemas.replies import Reply
+from headrace.telemetry.logs import get_log
+from support.eventually import eventually
+
+
+class Chunks:
+    """Takes chunks, but not `refused`."""
+
+    def __init__(self, *refused: bytes) -> None:
+        self.taken: list[bytes] = []
+        self._refused = refused
+
+    async def post(self, _topic: str, value: bytes, **_: object) -> "asyncio.Future[None]":
+        if value in self._refused:
+            raise Undeliverable("no such topic")
+        self.taken.append(value)
+        ack = asyncio.get_running_loop().create_future()
+        ack.set_result(None)
+        return ack
+
+
+def answers(chunks: Chunks) -> Replies:
+    outbox = cast("Outbox", chunks)
+
+    async def gone(_topic: str) -> bool:
+        return False
+
+    return Replies(source=b"d", finals=outbox, chunks=outbox, bulk=outbox, gone=gone, log=get_log())
+
+
+def stream(written: Replies, ended: list[str], name: str = "r") -> ReplyStream:
+    base = Reply(id=RequestId(name), body=b"")
+    return written.open(ReplyTo("answers"), base, lambda: ended.append(name))
+
+
+async def drained(written: Replies, *streams: ReplyStream) -> None:
+    writing = asyncio.create_task(written.run())
+    async with asyncio.timeout(5):
+        for one in streams:
+            await one.drain()
+    writing.cancel()
+
+
+async def test_a_stream_that_overflows_is_ended_and_can_be_drained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was waited for without end: the chunk that found no room was counted, and never handled."""
+    monkeypatch.setattr(replies, "BACKLOG_BYTES", 3)
+    chunks, ended = Chunks(), list[str]()
+    written = answers(chunks)
+    one = stream(written, ended)
+    for chunk in (b"aa", b"bb", b"cc"):
+        one.forward(chunk)
+    assert (ended, one.broken) == (["r"], True)
+    await drained(written, one)
+    assert (chunks.taken, one.chunks) == ([], 0)
+
+
+async def test_nothing_follows_a_chunk_that_found_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later chunk would stand where the lost one belongs, and no reader could tell."""
+    monkeypatch.setattr(replies, "BACKLOG_BYTES", 0)
+    chunks, ended = Chunks(), list[str]()
+    written = answers(chunks)
+    one = stream(written, ended)
+    writing = asyncio.create_task(written.run())
+    one.forward(b"a")
+    await eventually(lambda: chunks.taken == [b"a"])
+    writing.cancel()
+    one.forward(b"b")
+    one.forward(b"lost")
+    await drained(written, one)
+    one.forward(b"late")
+    await drained(written, one)
+    assert (chunks.taken, one.chunks, ended) == ([b"a"], 1, ["r"])
+
+
+async def test_a_chunk_that_kafka_refuses_ends_its_stream_and_holds_up_no_other() -> None:
+    chunks, ended = Chunks(b"bad"), list[str]()
+    written = answers(chunks)
+    broken, other = stream(written, ended, "broken"), stream(written, ended, "other")
+    for chunk in (b"1", b"bad", b"3"):
+        broken.forward(chunk)
+    other.forward(b"whole")
+    await drained(written, broken, other)
+    assert chunks.taken == [b"1", b"whole"]
+    assert (broken.chunks, other.chunks) == (1, 1)
+    await eventually(lambda: ended == ["broken"])
