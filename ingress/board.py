@@ -4,7 +4,7 @@ How it works. `expect` registers a waiter before its request is produced, so tha
 too early. `deliver` takes each reply record of this process:
 
 - a plain waiter takes the first final, whatever its attempt;
-- a stream is pinned to the attempt of its first byte. Chunks are put in order by seq (the final may
+- a stream is pinned to the attempt (and process) of its first byte. Chunks are put in order by seq (the final may
   overtake chunks, it travels through another producer), repeats are dropped and counted, a gap is
   waited for `GAP_S`. Until the first byte a newer attempt takes over from an older one; after it, a
   final of a newer attempt ends the stream with an error, and whatever is older is dropped (P11, P13);
@@ -124,7 +124,8 @@ class ReplyBoard:
                 waiter.party.wake()
 
     def _deliver_stream(self, waiter: Waiter, reply: Reply, now: float) -> None:
-        if reply.attempt != waiter.attempt and not self._pin(waiter, reply):
+        other = reply.attempt != waiter.attempt or reply.source != waiter.source
+        if other and not self._pin(waiter, reply):
             return
         whole = reply
         if reply.final and reply.part != (1, 1):
@@ -141,16 +142,20 @@ class ReplyBoard:
             self._keep_early(waiter, whole, now)
 
     def _pin(self, waiter: Waiter, reply: Reply) -> bool:
-        """Whether a reply of another attempt than the stream's is to be taken."""
-        if waiter.next_seq == 1 and reply.attempt > waiter.attempt:
-            waiter.attempt = reply.attempt
+        """Whether a reply of another attempt than the stream's is to be taken.
+
+        A number can be used twice: a crash may come before the journal knows of the attempt.
+        """
+        newer = reply.attempt >= waiter.attempt
+        if waiter.next_seq == 1 and newer:
+            waiter.attempt, waiter.source = reply.attempt, reply.source
             for early in (waiter.early or {}).values():
                 self._hold(waiter, -len(early.body))
                 self.dropped += 1
             waiter.early = None
             waiter.gap_since = 0.0
             return True
-        if reply.final and reply.attempt > waiter.attempt:
+        if reply.final and newer:
             self.fail(waiter, _BROKEN)
         else:
             self.dropped += 1

@@ -25,6 +25,7 @@ class Waiter:
 
     __slots__ = (
         "attempt",
+        "source",
         "early",
         "ends_at",
         "failure",
@@ -68,6 +69,7 @@ class Waiter:
         self.tick = False
         """True when a waiting stream should get a comment."""
         self.attempt = 0
+        self.source = b""
         self.next_seq = 1
         self.ready: deque[bytes] | None = deque() if stream else None
         self.early: dict[int, Reply] | None = None

@@ -39,13 +39,15 @@ _OUTCOMES = {word.value.encode(): word for word in Outcome}
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """One reply record. Chunks fill only the first five fields; the rest describes a final."""
+    """One reply record. Chunks fill only the first six fields; the rest describes a final."""
 
     id: RequestId
     body: bytes
     seq: int = 1
     attempt: int = 1
     instance: InstanceId | None = None
+    source: bytes = b""
+    """The process that wrote it, as read; a writer names itself to `encode`."""
     content_type: bytes = b"application/json"
     final: bool = False
     part: tuple[int, int] = (1, 1)
@@ -112,6 +114,7 @@ def decode(value: bytes | None, headers: Headers) -> Reply:
             seq=int(known["headrace-seq"]),
             attempt=int(get("headrace-attempt", b"1")),
             instance=_instance(instance) if instance else None,
+            source=get("ce_source", b""),
         )
         if get("headrace-final") == b"1":
             _read_final(reply, known)

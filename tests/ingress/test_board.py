@@ -94,6 +94,18 @@ def test_a_final_of_a_newer_attempt_breaks_a_stream_that_has_begun() -> None:
     assert failed(waiter) is Code.UPSTREAM_STREAM_BROKEN
 
 
+def test_a_repeated_attempt_number_of_another_process_is_never_mixed_in() -> None:
+    board, waiter, _ = waiting(stream=True)
+    died, successor = chunk(1, b"a"), [chunk(1, b"x"), chunk(2, b"y"), final(3)]
+    died.source = b"d-1"
+    board.deliver(died, 0.0)
+    for reply in successor:
+        reply.source = b"d-2"
+        board.deliver(reply, 0.1)
+    assert list(waiter.ready or ()) == [b"a"]
+    assert failed(waiter) is Code.UPSTREAM_STREAM_BROKEN
+
+
 def test_a_final_of_an_older_attempt_ends_nothing() -> None:
     board, waiter, _ = waiting(stream=True)
     board.deliver(chunk(1, attempt=2), 1)
