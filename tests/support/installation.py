@@ -115,11 +115,13 @@ async def installation(
     overlay: Mapping[str, object] | None = None,
     models: Mapping[str, Mapping[str, object]] | None = None,
     mock: Sequence[str] = ("--latency-ms", "1"),
+    local_model: bool = False,
 ) -> AsyncIterator[Installation]:
     """Start ingress, dispatchers and the mock on the Kafka at `bootstrap`; stop them at the end.
 
     `models`: name -> settings of the one deployment that serves it from the mock, under the same
-    name there, so that bodies stay as they are; without it the stack's own (`small`, `flaky`).
+    name there, so that bodies stay as they are; without it the stack's own (`small`, `flaky`, and
+    with `local_model` a real one).
     """
     prefix = f"t{uuid.uuid4().hex[:10]}."
     base = {"kafka": {"topic_prefix": prefix, "partitions": SMALL}}
@@ -138,6 +140,7 @@ async def installation(
         overlay=tree,
         mock_arguments=mock,
         ports={"mock": mock_port},
+        local_model=local_model,
     )
     async with stack:
         await stack.dispatchers_ready()
