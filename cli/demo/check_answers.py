@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 from headrace.cli.demo.answers import plain_digest, stream_digest
 from headrace.cli.demo.evidence import Asked, Evidence, Record, was_held
-from headrace.cli.demo.finals import Final, chunks_by_id
+from headrace.cli.demo.finals import Chunk, Final, chunks_by_id
 from headrace.cli.demo.findings import AnswerOf, Finding, Kind, Rules
 from headrace.schemas.headers import H
 from headrace.schemas.names import LaneName
-from headrace.schemas.replies import Reply
 from headrace.schemas.topics import Topics
 
 
@@ -85,18 +84,19 @@ def _same_id_twice(evidence: Evidence) -> Iterator[Finding]:
 
 def _one_final(request_id: str, finals: list[Final], held: bool) -> Iterator[Finding]:
     """A second final is no duplicate that anybody sees only where a kill explains it."""
-    attempts = [final.attempt for final in finals]
-    explained = held and len(attempts) == 2 and attempts[0] < attempts[1]
+    runs = {final.run for final in finals}
+    explained = held and len(runs) == len(finals) == 2
     if len(finals) > 1 and not explained:
+        attempts = [final.run.attempt for final in finals]
         yield Finding(Kind.DOUBLED, request_id, f"{len(finals)} finals, of attempts {attempts}")
 
 
-def _same_answer(asked: Asked, final: Final, chunks: list[Reply]) -> Iterator[Finding]:
+def _same_answer(asked: Asked, final: Final, chunks: list[Chunk]) -> Iterator[Finding]:
     """What the client saw is what the topic says."""
     if final.reply.status != asked.status:
         what = f"status {asked.status} at the client, {final.reply.status} in replies"
         yield Finding(Kind.WRONG, asked.name, what)
-    mine = [chunk.seq for chunk in chunks if chunk.attempt == final.attempt]
+    mine = [chunk.seq for chunk in chunks if chunk.run == final.run]
     if len(set(mine)) != len(mine):
         yield Finding(Kind.DOUBLED, asked.name, "a chunk of its stream stands twice in replies")
     if sorted(set(mine)) != list(range(1, final.reply.seq)):
@@ -106,8 +106,8 @@ def _same_answer(asked: Asked, final: Final, chunks: list[Reply]) -> Iterator[Fi
         yield Finding(Kind.WRONG, asked.name, "the client saw another answer than replies holds")
 
 
-def _whole(final: Final, chunks: list[Reply]) -> bytes:
-    mine = {chunk.seq: chunk.body for chunk in chunks if chunk.attempt == final.attempt}
+def _whole(final: Final, chunks: list[Chunk]) -> bytes:
+    mine = {chunk.seq: chunk.body for chunk in chunks if chunk.run == final.run}
     return b"".join(body for _, body in sorted(mine.items())) + final.body
 
 

@@ -85,18 +85,20 @@ def kafka(
     )
 
 
-def reply(made: Reply, offset: int, at: int) -> Record:
-    """A record of `replies`."""
-    headers = tuple(replies.encode(made, b"dispatcher"))
+def reply(made: Reply, offset: int, at: int, process: bytes = b"dispatcher") -> Record:
+    """A record of `replies`, written by `process`."""
+    headers = tuple(replies.encode(made, process))
     return kafka("replies", made.body, headers, offset, key=made.id.encode(), at=at)
 
 
-def final(name: str, answer: bytes, at: int, **fields: object) -> Record:
+def final(
+    name: str, answer: bytes, at: int, process: bytes = b"dispatcher", **fields: object
+) -> Record:
     """A final answer, of attempt 1 with one call if `fields` do not say otherwise."""
     made = Reply(id=RequestId(name), body=answer, final=True, outcome=Outcome.COMPLETED, attempts=1)
     for field, value in fields.items():
         setattr(made, field, value)
-    return reply(made, at, at)
+    return reply(made, at, at, process)
 
 
 def call(seq: int, name: str, value: bytes, at: int, end: Finished | None) -> LoggedCall:

@@ -8,6 +8,8 @@ from headrace.cli.demo.check import Findings, check
 from headrace.cli.demo.evidence import Dump, Evidence, Record
 from headrace.cli.demo.findings import Kind
 from headrace.cli.mock.log import Outcome as CallOutcome
+from headrace.schemas.names import RequestId
+from headrace.schemas.replies import Reply
 from support.evidence import (
     CUT,
     HISTORY,
@@ -18,6 +20,7 @@ from support.evidence import (
     ended,
     final,
     good_run,
+    reply,
     request,
     with_calls,
     with_dump,
@@ -118,6 +121,14 @@ def test_two_finals_of_one_attempt_are_a_double_even_at_the_kill() -> None:
         return {"replies": (*dump.replies, changed(last, offset=99_000, timestamp=99_000))}
 
     assert (Kind.DOUBLED, "cut") in Told(judged(with_dump(good_run(), twice)))
+
+
+def test_a_crash_may_use_the_number_of_an_attempt_twice() -> None:
+    def cut_short(dump: Dump) -> dict[str, tuple[Record, ...]]:
+        first = Reply(id=RequestId("cut"), body=b"data: {}\n\n", attempt=2)
+        return {"replies": (reply(first, 9_950, 9_950, b"the dead"), *dump.replies)}
+
+    assert judged(with_dump(good_run(), cut_short)).found == ()
 
 
 def test_one_id_at_two_clients_is_a_double() -> None:
