@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.load.jobs import Quantiles
 
@@ -34,18 +36,18 @@ def draw_rounds(axes: Axes, unit: str, series: Mapping[str, Sequence[float]]) ->
     for name, values in series.items():
         axes.plot(range(1, len(values) + 1), values, "o-", color=COLOURS[name], label=name)
     axes.set_xlabel("round")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
 
 
 def draw_curves(axes: Axes, what: str, curves: Mapping[str, Sequence[Quantiles]]) -> None:
-    """Share of requests over milliseconds, one thin line a window."""
+    """Share of requests over milliseconds: at each percent the median of the windows."""
     for name, windows in curves.items():
-        for number, window in enumerate(windows):
-            label = name if number == 0 else None
-            values = [max(value, 0.01) for value in window.curve]
-            axes.plot(values, SHARES, color=COLOURS[name], linewidth=0.8, label=label)
+        columns = zip(*(window.curve for window in windows), strict=True)
+        values = [max(median(column), 0.01) for column in columns]
+        axes.plot(values, SHARES, color=COLOURS[name], label=name)
     axes.set_xscale("log")
     axes.set_xlabel(f"{what}, ms")
     axes.set_ylabel("share")
