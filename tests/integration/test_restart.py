@@ -81,3 +81,16 @@ async def test_a_dispatcher_killed_alone_is_followed_by_its_own_successor(
     answers = await asyncio.gather(*asking)
     assert {answer.status for answer in answers} == {200}
     assert {len(running.calls_with(body)) for body in bodies} == {2}
+
+
+async def test_a_dispatcher_stopped_while_it_gets_its_partitions_ends_cleanly(
+    running: Installation, client: Client
+) -> None:
+    """Once it read on from a consumer that was closed, and ended with a traceback."""
+    (dispatcher,) = running.stack.dispatchers
+    for _ in range(3):
+        dispatcher.terminate()
+        assert await dispatcher.wait() == 0
+        await dispatcher.start()
+        await dispatcher.ready(30)
+    assert (await client.ask(chat("after three restarts"))).status == 200
