@@ -4,10 +4,11 @@ How it works. `expect` registers a waiter before its request is produced, so tha
 too early. `deliver` takes each reply record of this process:
 
 - a plain waiter takes the first final, whatever its attempt;
-- a stream is pinned to the attempt (and process) of its first byte. Chunks are put in order by seq (the final may
-  overtake chunks, it travels through another producer), repeats are dropped and counted, a gap is
-  waited for `GAP_S`. Until the first byte a newer attempt takes over from an older one; after it, a
-  final of a newer attempt ends the stream with an error, and whatever is older is dropped (P11, P13);
+- a stream is pinned to the attempt (and process) of its first byte. Chunks are put in order by seq
+  (the final may overtake chunks, it travels through another producer), repeats are dropped and
+  counted, a gap is waited for `GAP_S`. Until the first byte a newer attempt takes over from an older
+  one; after it, a final of a newer attempt ends the stream with an error, and whatever is older is
+  dropped (P11, P13);
 - a long final comes in parts, joined per attempt.
 
 `sweep`, called a few times a second, is the only timer: a request costs none of its own.

@@ -25,7 +25,6 @@ class Waiter:
 
     __slots__ = (
         "attempt",
-        "source",
         "early",
         "ends_at",
         "failure",
@@ -38,6 +37,7 @@ class Waiter:
         "party",
         "ready",
         "settled",
+        "source",
         "stream",
         "tick",
         "touched_at",
