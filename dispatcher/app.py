@@ -31,6 +31,7 @@ from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
+from headrace.telemetry.garbage import calm
 from headrace.telemetry.logs import Log, configure, get_log
 from headrace.telemetry.probe import Probe
 
@@ -63,6 +64,7 @@ class App:
             outbox=self._kafka.finals,
             bulk=self._kafka.bulk,
             replies=self._kafka.replies,
+            events=self._kafka.events,
             journals=self._kafka.journals,
             metrics=metrics,
             log=log,
@@ -80,6 +82,7 @@ class App:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._closing = False
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises what made this process fail."""
@@ -113,11 +116,9 @@ class App:
     async def _start(self) -> None:
         await self._upstream.__aenter__()
         await self._kafka.connect()
-        events = self._kafka.topics.events
-        self._settlement.event_partitions = await self._kafka.reach.partitions(events)
         membership = self._kafka.membership(self._dispatcher.cancel)
         self._background(*self._kafka.writers(), membership.beat())
-        await membership.catch_up()
+        await self._kafka.reach.patiently(membership.catch_up)
         self._background(*await self._kafka.join(self._dispatcher))
         self._state = _State.SERVING
         self._log.info("dispatcher_ready", process=self._fleet.own)
@@ -132,6 +133,7 @@ class App:
         self._log.info("dispatcher_stopped", process=self._fleet.own)
 
     async def _close(self) -> None:
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -176,8 +178,13 @@ class App:
             self._tasks.append(task)
 
     def _background_ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if self._closing:
+            return
+        # A cancellation that nobody asked for has leaked out of a library: nothing would go on.
+        error = RuntimeError("cancelled") if task.cancelled() else task.exception()
+        if error is not None:
             self._dispatcher.fail(error)
+            self._stopping.set()
 
 
 def run(config_path: Path) -> None:
@@ -188,4 +195,6 @@ def run(config_path: Path) -> None:
 
 
 async def _serve(config: Config) -> None:
-    await App(config, get_log()).run()
+    app = App(config, get_log())
+    calm()
+    await app.run()

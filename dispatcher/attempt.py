@@ -198,7 +198,7 @@ class Attempts:
                 await self._finish(waiting, ending, stream, call_ms)
             case Retry():
                 self._remember(waiting, deployment, end, verdict, now_ms)
-                await self._settlement.attempt_event(waiting, waiting.history[-1], call_ms)
+                self._settlement.attempt_event(waiting, waiting.history[-1], call_ms)
                 await self._retry(waiting, verdict, now_ms, again)
             case DeadLetter(reason, code, message, pass_on):
                 self._remember(waiting, deployment, end, verdict, now_ms)

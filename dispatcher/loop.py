@@ -77,6 +77,8 @@ class Dispatcher:
         """Work until `stop`."""
         while not self._stopping:
             arrivals = await self._sources.poll(self._patience_s())
+            if self._stopping:
+                return
             now_ms = self._clock.now_ms()
             for tenure, records in arrivals + self._sources.held():
                 self._read(tenure, records)

@@ -6,6 +6,7 @@ told; a crash before leaves the offset to the next owner.
 
 from headrace.dispatcher.delays import tier_for
 from headrace.dispatcher.intake import Unreadable
+from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.dispatcher.kafka.replies import Replies
@@ -33,12 +34,12 @@ class Settlement:
         outbox: Outbox,
         bulk: Outbox,
         replies: Replies,
+        events: Events,
         journals: JournalWriter,
         metrics: Metrics,
         log: Log,
     ) -> None:
-        self.event_partitions = 1
-        """Partitions that `events` has; known once Kafka is reached."""
+        self._events = events
         self._topics = topics
         self._outbox = outbox
         self._bulk = bulk
@@ -68,7 +69,7 @@ class Settlement:
             await self._tell(waiting, ending, chunks)
         except Undeliverable as error:
             await self._bury(waiting, Reason.REPLY_UNDELIVERABLE, str(error))
-        await self._account(waiting, ending, call_ms)
+        self._account(waiting, ending, call_ms)
         self._done(waiting, ending.outcome.value)
 
     async def retry(self, waiting: Waiting, *, due_ms: int, now_ms: int, attempt: int) -> None:
@@ -101,7 +102,7 @@ class Settlement:
         self.begin(waiting)
         await self._bury(waiting, reason, message)
         ending = of_error(Outcome.DEAD_LETTERED, Code.UNPROCESSABLE_RECORD, message)
-        await self._account(waiting, ending, 0)
+        self._account(waiting, ending, 0)
         self._done(waiting, ending.outcome.value)
 
     async def reject(self, tenure: Tenure, record: SourceRecord, unreadable: Unreadable) -> None:
@@ -129,7 +130,7 @@ class Settlement:
                 )
         self._journals.finished(tenure, record.offset, Outcome.DEAD_LETTERED.value)
 
-    async def attempt_event(self, waiting: Waiting, attempt: Attempt, call_ms: int) -> None:
+    def attempt_event(self, waiting: Waiting, attempt: Attempt, call_ms: int) -> None:
         """An attempt that was not the last."""
         value = event(
             waiting,
@@ -139,7 +140,7 @@ class Settlement:
             code=attempt.code,
             call_ms=call_ms,
         )
-        await self._event(waiting, value)
+        self._events.add(waiting.record.tenant, value)
 
     async def _tell(self, waiting: Waiting, ending: Ending, chunks: int) -> None:
         address = waiting.record.reply
@@ -190,7 +191,7 @@ class Settlement:
         outbox = self._bulk if value is not None and len(value) > PART_BYTES else self._outbox
         await outbox.send(topic, value, key=request_id.encode(), headers=list(headers))
 
-    async def _account(self, waiting: Waiting, ending: Ending, call_ms: int) -> None:
+    def _account(self, waiting: Waiting, ending: Ending, call_ms: int) -> None:
         value = event(
             waiting,
             ending=ending,
@@ -199,12 +200,8 @@ class Settlement:
             code=ending.code,
             call_ms=call_ms,
         )
-        await self._event(waiting, value)
+        self._events.add(waiting.record.tenant, value)
         self._metrics.ended(waiting, ending)
-
-    async def _event(self, waiting: Waiting, value: bytes) -> None:
-        tenant = waiting.record.tenant.encode()
-        await self._replies.side(self._topics.events, value, tenant, self.event_partitions)
 
     def _done(self, waiting: Waiting, how: str) -> None:
         self._journals.finished(waiting.tenure, waiting.offset, how)

@@ -8,7 +8,6 @@ Shutdown order:
 """
 
 import asyncio
-import gc
 import os
 import random
 import socket
@@ -38,13 +37,11 @@ from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.names import InstanceId, RequestId
 from headrace.schemas.topics import Topics
+from headrace.telemetry.garbage import calm
 from headrace.telemetry.logs import configure, get_log
 from headrace.telemetry.probe import Probe
 
 SWEEP_S = 0.1
-GC_THRESHOLDS = (10_000, 20, 20)
-"""Requests make few reference cycles, and live objects grow with the waiters: the default of 700 new
-objects would look at each waiter many times."""
 _SHUTTING_DOWN = Refusal(Code.SHUTTING_DOWN, "This process is shutting down.", retry_after_s=1)
 
 
@@ -153,9 +150,7 @@ class Ingress:
             )
         ]
         await self._server.listening.wait()
-        gc.collect()
-        gc.freeze()  # what was imported and built so far stays for ever: not to be looked at again
-        gc.set_threshold(*GC_THRESHOLDS)
+        calm()
         host = self._config.ingress.listen.rpartition(":")[0]
         self._log.info("ingress_started", address=f"{host}:{self.port}")
         return self

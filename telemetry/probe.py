@@ -26,7 +26,13 @@ class Probe:
         self._registry = registry
         self._problems = problems
         config = uvicorn.Config(
-            self._app, interface="asgi3", host=host, port=int(port), lifespan="off", access_log=False, log_config=None
+            self._app,
+            interface="asgi3",
+            host=host,
+            port=int(port),
+            lifespan="off",
+            access_log=False,
+            log_config=None,
         )
         self._server = uvicorn.Server(config)
         self._task: asyncio.Task[None] | None = None

@@ -1,4 +1,5 @@
-"""Ending aiokafka's clients, also when Kafka is away: their own `stop` may then never return.
+"""Whether aiokafka's clients live, and ending them, also when Kafka is away: their own `stop` may
+then never return.
 
 What a closed client still had to send has nobody left who waits for it, or is told that it failed.
 aiokafka also lets the cancellation of its own tasks leak out of `stop`; that must not end ours.
@@ -7,9 +8,10 @@ aiokafka also lets the cancellation of its own tasks leak out of `stop`; that mu
 import asyncio
 from collections.abc import Awaitable
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+_TASKS = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
 STOP_S = 5.0
 """How long a client may say good-bye."""
 
@@ -21,18 +23,48 @@ def is_cancelled() -> bool:
 
 
 async def ended(stopping: Awaitable[None], within_s: float = STOP_S) -> bool:
-    """Await the end of a client; False where it did not come in time."""
+    """Await the end of a client; False where it was not reached, or not in time."""
     try:
         async with asyncio.timeout(within_s):
             await stopping
     except asyncio.CancelledError:
         if is_cancelled():
             raise
-    except TimeoutError:
         return False
-    except (KafkaError, OSError):
-        return True
+    except (TimeoutError, KafkaError, OSError):
+        return False
     return True
+
+
+async def end_consumer(consumer: AIOKafkaConsumer) -> bool:
+    """Leave the group, if it has one, and disconnect; False where it could not say good-bye."""
+    if await ended(consumer.stop()):
+        return True
+    # Whatever still runs of it would connect again.
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
+    tasks = [getattr(coordinator, name, None) for name in _TASKS]
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    if fetcher is not None:
+        await ended(fetcher.close())
+    await ended(consumer._client.close())  # noqa: SLF001
+    return False
+
+
+def is_started(consumer: AIOKafkaConsumer) -> bool:
+    """Whether `start` came as far as making the tasks in the background: it cannot be called again."""
+    return consumer._fetcher is not None  # noqa: SLF001
+
+
+def has_died(consumer: AIOKafkaConsumer) -> bool:
+    """Whether a background task of a started consumer has ended: it then reads nothing, or joins no more."""
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
+    if coordinator is None or fetcher is None:
+        return False
+    tasks = (coordinator._coordination_task, fetcher._fetch_task)  # noqa: SLF001
+    return any(task.done() for task in tasks)
 
 
 async def end_producer(producer: AIOKafkaProducer, within_s: float = STOP_S) -> None:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from headrace.dispatcher.kafka.closing import end_consumer
 from headrace.dispatcher.kafka.connection import client_options
 from headrace.schemas.config.model import KafkaConfig
 from headrace.telemetry.logs import Log
@@ -62,7 +63,7 @@ class Follower:
 
     async def close(self) -> None:
         """Stop reading."""
-        await self._consumer.stop()
+        await end_consumer(self._consumer)
 
     async def bounds(
         self, partitions: list[TopicPartition]

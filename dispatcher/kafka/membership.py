@@ -2,8 +2,10 @@
 
 import asyncio
 
+import msgspec
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
 from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.fleet import BEAT_S, Fleet
@@ -45,7 +47,10 @@ class Membership:
         self._log = log
 
     async def catch_up(self) -> None:
-        """Know who lives and what was cancelled, before the first request is read."""
+        """Know who lives and what was cancelled, before the first request is read.
+
+        Raises `KafkaError`; may be called again.
+        """
         fleet = await self._starts(self._topics.fleet, FLEET_BACK, self._take_beat)
         cancels = await self._starts(self._topics.control, None, self._take_cancel)
         await self._follower.follow(fleet | cancels)
@@ -62,6 +67,8 @@ class Membership:
     ) -> dict[TopicPartition, tuple[int, int, Take]]:
         """From where to where each partition of `topic` is read: all of it, or the last `back`."""
         (described,) = await self._admin.describe_topics([topic])
+        if described["error_code"]:
+            raise for_code(described["error_code"])(topic)
         partitions = [TopicPartition(topic, one["partition"]) for one in described["partitions"]]
         bounds = await self._follower.bounds(partitions)
         return {
@@ -70,7 +77,12 @@ class Membership:
         }
 
     def _take_beat(self, record: "ConsumerRecord[bytes, bytes]") -> None:
-        self._fleet.beat(decode_beat(record.value or b""), record.timestamp)
+        try:
+            beat = decode_beat(record.value or b"")
+        except msgspec.MsgspecError as error:
+            self._log.warning("beat_unreadable", offset=record.offset, error=str(error))
+            return
+        self._fleet.beat(beat, record.timestamp)
 
     def _take_cancel(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         try:

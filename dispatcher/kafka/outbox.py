@@ -33,6 +33,9 @@ from headrace.schemas.config.model import KafkaConfig
 from headrace.telemetry.logs import Log
 
 Headers = list[tuple[str, bytes]]
+BATCH_BYTES = 512 * 1024
+"""All answers of an ingress go to one partition, and a full batch makes its writers wait: with aiokafka's
+16 KiB and one request in flight, 200 streams carried 70 % of their tokens."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -203,6 +206,7 @@ class Outbox:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            max_batch_size=BATCH_BYTES,
             max_request_size=MAX_PACKED_BYTES if self._compression else MAX_REQUEST_BYTES,
             compression_type=self._compression,
         )

@@ -1,7 +1,8 @@
 """Getting to Kafka at the start: a broker that is away, or a topic that is missing, is waited for."""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -13,6 +14,7 @@ from headrace.schemas.topics import topic_specs
 from headrace.telemetry.logs import Log
 
 PAUSE_S = 1.0
+Done = TypeVar("Done")
 
 
 class Startable(Protocol):
@@ -35,8 +37,8 @@ class Reach:
     async def connect(self, *clients: Startable) -> None:
         """Start the admin client and `clients`; returns once all topics are there."""
         for client in (self.admin, *clients):
-            await self._start(client)
-        while missing := self._wanted - set(await self.admin.list_topics()):
+            await self.patiently(client.start)
+        while missing := self._wanted - set(await self.patiently(self.admin.list_topics)):
             self.problem = Code.KAFKA_TOPIC_MISSING
             self._log.warning(
                 "topics_missing", count=len(missing), topic=min(missing), code=self.problem.value
@@ -45,18 +47,22 @@ class Reach:
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic that is there has."""
-        (described,) = await self.admin.describe_topics([topic])
-        return len(described["partitions"])
+        while True:
+            (described,) = await self.patiently(lambda: self.admin.describe_topics([topic]))
+            if described["partitions"]:
+                return len(described["partitions"])
+            await asyncio.sleep(PAUSE_S)
 
-    async def close(self) -> None:
-        """Close the admin client."""
-        await self.admin.close()
-
-    async def _start(self, client: Startable) -> None:
+    async def patiently(self, act: Callable[[], Awaitable[Done]]) -> Done:
+        """Do what a Kafka that is away, or goes away meanwhile, can make fail, until it succeeds."""
         while True:
             try:
-                return await client.start()
+                return await act()
             except KafkaError as error:
                 self.problem = Code.KAFKA_UNAVAILABLE
                 self._log.warning("kafka_unreachable", code=type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
+
+    async def close(self) -> None:
+        """Close the admin client."""
+        await self.admin.close()

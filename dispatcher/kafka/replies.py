@@ -1,4 +1,4 @@
-"""Answers on their way out: finals that must arrive, chunks that must be quick, events beside them.
+"""Answers on their way out: finals that must arrive, chunks that must be quick.
 
 Chunks of all streams leave through one queue and one producer, in order; a stream's final is sent when
 its chunks are acknowledged, so that a reader of the topic finds them in order too. The queue is
@@ -16,7 +16,6 @@ from aiokafka.structs import RecordMetadata
 from headrace.dispatcher.kafka.outbox import Gone, Outbox, Undeliverable
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import PART_BYTES, Reply, encode
-from headrace.schemas.topics import key_partition
 from headrace.telemetry.logs import Log
 
 BACKLOG_BYTES = 64 * 1024 * 1024
@@ -174,18 +173,3 @@ class Replies:
                 partition=address.partition,
                 gone=self._gone,
             )
-
-    async def side(self, topic: str, value: bytes, key: bytes, partitions: int) -> None:
-        """A record that may be lost with the process: sent, its ack only observed."""
-        partition = key_partition(key, partitions)
-        try:
-            ack = await self._finals.post(topic, value, key=key, partition=partition)
-        except (KafkaError, Undeliverable) as error:
-            self._log.warning("event_lost", topic=topic, code=type(error).__name__)
-            return
-        ack.add_done_callback(self._event_acked)
-
-    def _event_acked(self, ack: "Future[RecordMetadata]") -> None:
-        error = None if ack.cancelled() else ack.exception()
-        if error is not None:
-            self._log.warning("event_lost", code=type(error).__name__)

@@ -12,6 +12,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
+from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started
 from headrace.dispatcher.kafka.connection import client_options
 from headrace.dispatcher.kafka.groups import Group
 from headrace.dispatcher.kafka.journals import JournalWriter
@@ -24,10 +25,16 @@ from headrace.telemetry.logs import Log
 _POLL_MS = 100
 _MAX_RECORDS = 500
 _PAUSE_S = 0.5
+_NOTHING = TopicPartition("", 0)
+"""`getmany` of this gives no record, and tells errors."""
 _HOURS_MS = 12 * 3_600_000
 """aiokafka's own poll watchdog is set out of the way: a busy dispatcher is not a dead one."""
 
 Sink = Callable[[Tenure, "list[ConsumerRecord[bytes, bytes]]"], None]
+
+
+class ConsumerDied(Exception):
+    """A background task of the client has ended: it keeps its partitions and reads them no more."""
 
 
 class Source(ConsumerRebalanceListener):
@@ -77,35 +84,51 @@ class Source(ConsumerRebalanceListener):
         )
 
     async def start(self) -> None:
-        """Connect and join the group. Raises `KafkaError`."""
+        """Connect and join the group. Raises `KafkaError` where it may be called again."""
         self._consumer.subscribe(list(self._topics), listener=self)
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            if not is_started(self._consumer):
+                raise
+            # It goes on joining by itself, once `run` has picked the error up.
+            self._log.warning("join_failed", group=self.group, code=type(error).__name__)
 
     async def close(self) -> None:
         """Hand the partitions over and leave the group at once."""
         self._closing = True
         await self.on_partitions_revoked(list(self.tenures))
-        await self._consumer.stop()
+        if not await end_consumer(self._consumer):
+            self._log.warning("leave_incomplete", group=self.group)
 
     async def release(self) -> None:
         """Nothing of this process runs any more: say so for the tenures that ended with calls running."""
         await asyncio.gather(*(self._journals.release(tenure) for tenure in self._lingering))
 
     async def run(self) -> None:
-        """Read whatever there is room for, until closed or cancelled."""
+        """Read whatever there is room for, until closed or cancelled.
+
+        Raises `ConsumerDied` when the client has ended by itself and only a new process helps.
+        """
         while not self._closing:
+            if has_died(self._consumer):
+                raise ConsumerDied(self.group)
             opened = [tp for tp, tenure in self.tenures.items() if self._room(tenure)]
-            if not opened:
+            if self.tenures and not opened:
                 self._opened.clear()
                 await self._opened.wait()
                 continue
             assignment = self.rebalances
             try:
+                # Asked without a partition too: after an error aiokafka joins the group again only
+                # when that error was picked up here.
                 batches = await self._consumer.getmany(
-                    *opened, timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
+                    *(opened or (_NOTHING,)), timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
                 )
             except (KafkaError, IllegalStateError) as error:
                 self._log.warning("kafka_read_failed", group=self.group, code=type(error).__name__)
+                # Records that were read before the error, in the same batch, are lost to us.
+                self._rewind(opened)
                 await asyncio.sleep(_PAUSE_S)
                 continue
             if assignment != self.rebalances:

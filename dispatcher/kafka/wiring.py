@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterable
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.directory import Directory
+from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.follower import Follower
 from headrace.dispatcher.kafka.groups import groups
 from headrace.dispatcher.kafka.journals import JournalWriter
@@ -47,6 +48,7 @@ class Wiring:
         self.reach = Reach(config, f"{name}-admin", log)
         self.directory = Directory(self.topics, self.reach.admin, clock, log)
         self.journals = JournalWriter(self._control, config.dispatcher.journal_linger_ms / 1000)
+        self.events = Events(self.topics.events, self._control, log)
         self.replies = Replies(
             source=name.encode(),
             finals=self.finals,
@@ -70,6 +72,7 @@ class Wiring:
         await self.reach.connect(
             self._control, self.finals, self._chunks, self.bulk, self._follower
         )
+        self.events.partitions = await self.reach.partitions(self.topics.events)
 
     def membership(self, cancelled: TakeCancel) -> Membership:
         """This process among the others; `cancelled` is told of every cancel."""
@@ -86,7 +89,7 @@ class Wiring:
 
     def writers(self) -> Iterable[Coroutine[None, None, None]]:
         """What runs from the connection to the end."""
-        return self._follower.run(), self.journals.run(), self.replies.run()
+        return self._follower.run(), self.journals.run(), self.replies.run(), self.events.run()
 
     async def join(self, reader: Reader) -> Iterable[Coroutine[None, None, None]]:
         """Join all groups; returns what then reads them."""
@@ -112,7 +115,7 @@ class Wiring:
             )
             self._joined.append(source)
             self.sources.add(source)
-        await asyncio.gather(*(source.start() for source in self._joined))
+        await asyncio.gather(*(self.reach.patiently(source.start) for source in self._joined))
         return [source.run() for source in self._joined]
 
     async def leave(self) -> None:
@@ -122,11 +125,12 @@ class Wiring:
     async def release(self) -> None:
         """Nothing runs any more: say so."""
         await self.journals.flush()
+        await self.events.flush()
         await asyncio.gather(*(source.release() for source in self._joined))
 
     async def close(self) -> None:
         """Close all clients, the producers first."""
-        for outbox in (self.finals, self._chunks, self.bulk, self._control):
-            await outbox.close()
+        outboxes = (self.finals, self._chunks, self.bulk, self._control)
+        await asyncio.gather(*(outbox.close() for outbox in outboxes))
         await self._follower.close()
         await self.reach.close()

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.kafka.directory import Directory
+from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.replies import Replies
@@ -55,6 +56,7 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
         outbox=cast("Outbox", Unwritable()),
         bulk=cast("Outbox", Unwritable()),
         replies=cast("Replies", None),
+        events=cast("Events", None),
         journals=journals,
         metrics=metrics,
         log=get_log(),

@@ -11,12 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from headrace.cli.localkafka import LocalKafka
-from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.kafka.outbox import BATCH_BYTES, Outbox
 from headrace.schemas.config.kafka import KafkaConfig
 from headrace.telemetry.logs import Log, get_log
 from support.eventually import eventually
 
-HALF_A_BATCH = b"x" * 9_000
+HALF_A_BATCH = b"x" * (BATCH_BYTES // 2 + 1_000)
 
 
 class Warnings:
