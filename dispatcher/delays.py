@@ -6,8 +6,10 @@ at the head. Any wait is composed greedily from the largest tier that fits; the 
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 
+from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.topics import TIERS
 
@@ -26,6 +28,9 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Waiting]] = []
         self._count = 0
+        self.size = 0
+        """Bytes of the bodies that wait."""
+        self._sizes: Counter[Tenure] = Counter()
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -34,12 +39,18 @@ class Timers:
         """Wake `waiting` at `at_ms`."""
         self._count += 1
         heapq.heappush(self._heap, (at_ms, self._count, waiting))
+        self._account(waiting, waiting.size)
+
+    def size_of(self, tenure: Tenure) -> int:
+        """Bytes of the bodies that wait, of one partition."""
+        return self._sizes[tenure]
 
     def due(self, now_ms: int) -> list[Waiting]:
         """Take what is due, in order of its time."""
         out = []
         while self._heap and self._heap[0][0] <= now_ms:
             out.append(heapq.heappop(self._heap)[2])
+            self._account(out[-1], -out[-1].size)
         return out
 
     def next_ms(self) -> int | None:
@@ -53,4 +64,12 @@ class Timers:
             gone = set(map(id, out))
             self._heap = [entry for entry in self._heap if id(entry[2]) not in gone]
             heapq.heapify(self._heap)
+        for waiting in out:
+            self._account(waiting, -waiting.size)
         return out
+
+    def _account(self, waiting: Waiting, size: int) -> None:
+        self.size += size
+        self._sizes[waiting.tenure] += size
+        if not self._sizes[waiting.tenure]:
+            del self._sizes[waiting.tenure]

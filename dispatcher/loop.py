@@ -40,6 +40,8 @@ TICK_S = 0.25
 """How often deadlines, dead owners and commits are looked after when nothing else happens."""
 DELAY_WINDOW = 1_000
 """Offsets of one delay partition that may wait in memory for their time."""
+DELAY_BYTES = 4 * 1024 * 1024
+"""Their bodies together: as many bytes as the largest record has."""
 
 
 class Dispatcher:
@@ -67,6 +69,8 @@ class Dispatcher:
         self._clock = clock
         self._queues = LaneQueues(list(config.lanes), config.dispatcher.lower_lane_share)
         self._timers = Timers()
+        self._maturing = Timers()
+        """Records of delay topics, until the delay of their topic is over."""
         self._cancels = Cancels()
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept_ms = 0
@@ -160,13 +164,13 @@ class Dispatcher:
                 unknown = Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}")
                 self._act(waiting, unknown)
             elif tenure.delay_ms:
-                self._timers.push(record.timestamp + tenure.delay_ms, waiting)
+                self._maturing.push(record.timestamp + tenure.delay_ms, waiting)
             else:
                 self._queues.push(waiting)
 
     def _wake_due(self, now_ms: int) -> None:
         """Requests whose wait in memory is over: to their lane, or on to the next part of a long wait."""
-        for waiting in self._timers.due(now_ms):
+        for waiting in self._maturing.due(now_ms) + self._timers.due(now_ms):
             left_ms = waiting.due_ms - now_ms
             if left_ms <= 0:
                 self._metrics.retry_late.observe(-left_ms / 1000)
@@ -178,7 +182,11 @@ class Dispatcher:
         """Keep a request in memory until `due_ms`; False if that is too long or there are too many."""
         limits = self._config.dispatcher
         long_wait = due_ms - self._clock.now_ms() > limits.memory_retry_s * 1000
-        if self._stopping or long_wait or len(self._timers) >= limits.memory_retries:
+        full = (
+            len(self._timers) >= limits.memory_retries
+            or self._timers.size >= limits.read_ahead_bytes
+        )
+        if self._stopping or long_wait or full:
             return False
         waiting.due_ms = due_ms
         self._timers.push(due_ms, waiting)
@@ -204,7 +212,8 @@ class Dispatcher:
             self._act(
                 waiting, decide(waiting, now_ms=now_ms, cancelled=taken_back, deployment=None)
             )
-        self._metrics.observe(self._queues.records, len(self._timers), self._seats.in_use)
+        waiting_retries = len(self._timers) + len(self._maturing)
+        self._metrics.observe(self._queues.records, waiting_retries, self._seats.in_use)
 
     def cancel(self, cancel: CancelRecord) -> None:
         """An owner took a request back: do not start it, abort it if it runs."""
@@ -215,7 +224,11 @@ class Dispatcher:
         """Whether more of this partition may be read."""
         limits = self._config.dispatcher
         if tenure.delay_ms:
-            return tenure.tracker.span < DELAY_WINDOW
+            return (
+                tenure.tracker.span < DELAY_WINDOW
+                and self._maturing.size_of(tenure) < DELAY_BYTES
+                and self._queues.bytes[tenure.lane] < limits.read_ahead_bytes
+            )
         return (
             tenure.tracker.span < limits.partition_window
             and self._queues.records[tenure.lane] < limits.read_ahead_records
@@ -226,6 +239,7 @@ class Dispatcher:
         """Partitions went elsewhere: forget what was not started."""
         self._queues.take(lambda waiting: not waiting.ours)
         self._timers.take(lambda waiting: not waiting.ours)
+        self._maturing.take(lambda waiting: not waiting.ours)
 
     def stop(self) -> None:
         """Start nothing more. Waits in memory go on in the delay topics."""
@@ -247,7 +261,8 @@ class Dispatcher:
             await asyncio.wait(self._tasks)
 
     def _patience_s(self) -> float:
-        next_ms = self._timers.next_ms()
+        times = (self._timers.next_ms(), self._maturing.next_ms())
+        next_ms = min((at for at in times if at is not None), default=None)
         if next_ms is None:
             return TICK_S
         return min(TICK_S, max(0.0, (next_ms - self._clock.now_ms()) / 1000))

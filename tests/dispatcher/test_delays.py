@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from headrace.dispatcher.delays import SHORTEST_TIER, Timers, tier_for
 from headrace.schemas.topics import TIERS
-from support.dispatch import waiting
+from support.dispatch import tenure, waiting
 
 LAG_MS = 400
 """How late a delay topic's reader may be in these tests."""
@@ -97,3 +97,13 @@ def test_taking_some_out_leaves_the_others_at_their_times(
     expected = [(at, w) for at, w in requests if w.size and at <= now_ms]
     assert due == [w for _, w in sorted(expected, key=lambda pair: pair[0])]
     assert len(timers) == sum(at > now_ms and bool(w.size) for at, w in requests)
+
+
+def test_the_bytes_that_wait_are_known_by_partition() -> None:
+    timers, one, other = Timers(), tenure(), tenure()
+    for at_ms, size, owner in ((1, 10, one), (2, 20, other), (3, 30, one)):
+        timers.push(at_ms, waiting(size=size, owner=owner))
+    assert (timers.size, timers.size_of(one), timers.size_of(other)) == (60, 40, 20)
+    timers.due(1)
+    timers.take(lambda waiting: waiting.tenure is other)
+    assert (timers.size, timers.size_of(one), timers.size_of(other)) == (30, 30, 0)

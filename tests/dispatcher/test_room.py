@@ -1,0 +1,72 @@
+"""How much of a partition may be read ahead."""
+
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+
+from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.kafka.sources import AllSources
+from headrace.dispatcher.loop import DELAY_BYTES, Dispatcher
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.config.model import Config
+from support.dispatch import APPENDED_MS, Record, process, tenure
+
+BODY = b'{"model":"m","messages":[],"pad":"%s"}' % (b"x" * (DELAY_BYTES // 4))
+
+
+class Now:
+    """A clock that stands."""
+
+    def now_ms(self) -> int:
+        return APPENDED_MS
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def dispatcher(**settings: int) -> Dispatcher:
+    """A dispatcher that nothing is asked of but to read."""
+    upstream = {"base_url": "http://127.0.0.1:1/v1"}
+    config = Config.model_validate(
+        {
+            "dispatcher": settings,
+            "deployments": [{"name": "east", "model": "m", "upstream": upstream}],
+        }
+    )
+    return Dispatcher(
+        config,
+        sources=cast("AllSources", None),
+        attempts=cast("Attempts", None),
+        settlement=cast("Settlement", None),
+        seats=Seats(config.deployments),
+        fleet=Fleet(process("own")),
+        metrics=Metrics(CollectorRegistry()),
+        clock=Now(),
+    )
+
+
+def read(reader: Dispatcher, owner: Tenure, count: int) -> None:
+    reader._read(owner, [Record(offset=offset, value=BODY) for offset in range(count)])
+
+
+def test_a_delay_partition_is_bounded_by_bytes_too() -> None:
+    """A thousand records of 4 MiB from each of its partitions could wait in memory."""
+    reader, owner, other = dispatcher(), tenure(delay_ms=600_000), tenure(delay_ms=600_000)
+    read(reader, owner, 3)
+    assert reader.room(owner)
+    read(reader, owner, 4)
+    assert not reader.room(owner)
+    assert reader.room(other)
+
+
+def test_waiting_records_of_delay_topics_leave_room_for_retries_in_memory() -> None:
+    """Both were counted together: then each rest of a wait went once more through a delay topic."""
+    reader = dispatcher(memory_retries=2)
+    owner = tenure(delay_ms=600_000)
+    reader._read(owner, [Record(offset=offset) for offset in range(5)])
+    (waiting,) = reader._maturing.take(lambda one: one.offset == 0)
+    assert reader._wait_here(waiting, APPENDED_MS + 500)
