@@ -67,6 +67,9 @@ class Source(ConsumerRebalanceListener):
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._lingering: list[Tenure] = []
         """Tenures that ended here and still have calls running."""
+        self._suspects: list[TopicPartition] = []
+        """Partitions of a read that failed at one of them: read one by one next."""
+        self._unreadable: set[TopicPartition] = set()
         self._opened = asyncio.Event()
         self._consumer = AIOKafkaConsumer(
             **client_options(config.kafka),
@@ -113,7 +116,7 @@ class Source(ConsumerRebalanceListener):
         while not self._closing:
             if has_died(self._consumer):
                 raise ConsumerDied(self.group)
-            opened = [tp for tp, tenure in self.tenures.items() if self._room(tenure)]
+            opened = self._choose()
             if self.tenures and not opened:
                 self._opened.clear()
                 await self._opened.wait()
@@ -131,6 +134,10 @@ class Source(ConsumerRebalanceListener):
                 self._rewind(opened)
                 await asyncio.sleep(_PAUSE_S)
                 continue
+            except UnicodeDecodeError:
+                self._single_out(opened)
+                self._rewind(opened)
+                continue
             if assignment != self.rebalances:
                 self._rewind(batches)
                 continue
@@ -138,6 +145,31 @@ class Source(ConsumerRebalanceListener):
                 tenure = self.tenures.get(tp)
                 if tenure is not None:
                     self._sink(tenure, records)
+
+    def _choose(self) -> list[TopicPartition]:
+        while self._suspects:
+            suspect = self._suspects.pop()
+            if suspect in self.tenures:
+                return [suspect]
+        return [
+            tp
+            for tp, tenure in self.tenures.items()
+            if tp not in self._unreadable and self._room(tenure)
+        ]
+
+    def _single_out(self, read: list[TopicPartition]) -> None:
+        """A record has a header whose name is no UTF-8, which aiokafka cannot read, nor what is
+        behind it in its batch: that partition stands still until someone looks at it, no other.
+        """
+        if len(read) > 1:
+            self._suspects = list(read)
+            return
+        for tp in read:
+            self._unreadable.add(tp)
+            offset = self.tenures[tp].tracker.next_offset
+            self._log.error(
+                "partition_unreadable", topic=tp.topic, partition=tp.partition, offset=offset
+            )
 
     def _rewind(self, partitions: Iterable[TopicPartition]) -> None:
         """A read that spanned a rebalance may begin anywhere: read again from where each tenure is."""
@@ -181,6 +213,7 @@ class Source(ConsumerRebalanceListener):
             for tp, tenure in tenures.items():
                 self._consumer.seek(tp, tenure.tracker.next_offset)
             self._committed.clear()
+            self._unreadable.clear()
             self.tenures.update(tenures)
             self.resume()
             return

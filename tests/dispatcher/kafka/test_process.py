@@ -5,21 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.consumer import group_coordinator
 from aiokafka.errors import KafkaError
+from aiokafka.record.util import calc_crc32c
 
 from headrace.cli.localkafka import LocalKafka
 from headrace.dispatcher.app import App
 from headrace.dispatcher.kafka.source import Source
 from headrace.schemas.config.model import Config
+from headrace.schemas.names import LaneName
 from headrace.schemas.topics import Topics, topic_specs
 from headrace.telemetry.logs import get_log
 from support.eventually import eventually
 
 
-def dispatcher_config(bootstrap: str, prefix: str) -> Config:
+def dispatcher_config(bootstrap: str, prefix: str, **partitions: int) -> Config:
     """One lane with few partitions and a deployment that nobody calls."""
     upstream = {"base_url": "http://127.0.0.1:1/v1"}
     counts = ("requests", "delay", "replies", "control", "dead_letters", "events")
@@ -30,7 +32,7 @@ def dispatcher_config(bootstrap: str, prefix: str) -> Config:
                 "topic_prefix": prefix,
                 "replication_factor": 1,
                 "min_insync_replicas": 1,
-                "partitions": dict.fromkeys(counts, 1),
+                "partitions": dict.fromkeys(counts, 1) | partitions,
             },
             "dispatcher": {"metrics_listen": "127.0.0.1:0", "drain_s": 1},
             "lanes": {"standard": {"deadline_s": 60}},
@@ -120,3 +122,42 @@ async def test_a_part_that_is_cancelled_from_beneath_ends_the_process(
         app._tasks[0].cancel()
         await asyncio.wait((running,), timeout=20)
         assert isinstance(running.exception(), RuntimeError)
+
+
+async def produce_header_that_is_no_utf8(bootstrap: str, topic: str) -> None:
+    """As librdkafka does when it is asked to; aiokafka itself writes text only."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch.append(key=b"k", value=b"{}", timestamp=None, headers=[("name?", b"1")])
+        batch.close()
+        raw = bytearray(batch._builder.build())
+        raw[raw.index(b"name?") + 4] = 0xFF
+        raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4, "big")
+        batch._buffer = bytes(raw)
+        await (await producer.send_batch(batch, topic, partition=0))
+    finally:
+        await producer.stop()
+
+
+async def test_a_header_that_cannot_be_read_stops_its_partition_only(
+    kafka: LocalKafka, topic_prefix: str
+) -> None:
+    """It ended the process, and each that took the partition over."""
+    config = dispatcher_config(kafka.bootstrap, topic_prefix, requests=2)
+    await create_topics(config)
+    topic = Topics(topic_prefix).requests(LaneName("standard"))
+    async with dispatching(config) as (app, running):
+        lane: Source = app._kafka._joined[0]
+        await eventually(lambda: len(lane.tenures) == 2)
+        await produce_header_that_is_no_utf8(kafka.bootstrap, topic)
+        bad, good = TopicPartition(topic, 0), TopicPartition(topic, 1)
+        await eventually(lambda: lane._unreadable == {bad})
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+        await producer.start()
+        await producer.send_and_wait(topic, b"no request", key=b"k", partition=1)
+        await producer.stop()
+        await eventually(lambda: lane.tenures[good].tracker.watermark == 1)
+        assert lane.tenures[bad].tracker.watermark == 0
+        assert not running.done()
