@@ -50,10 +50,9 @@ def main() -> None:
     """The console script."""
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        app = build(asked)
+        build(asked)(prog_name="headrace")
     except ModuleNotFoundError as missing:
         sys.exit(missing_extra(missing))
-    app(prog_name="headrace")
 
 
 def build(asked: str) -> typer.Typer:

