@@ -189,8 +189,8 @@ class App:
 
 def run(config_path: Path) -> None:
     """Run one dispatcher process with the configuration at `config_path`, until SIGTERM."""
-    configure("dispatcher")
     config = load(config_path, os.environ)
+    configure("dispatcher")
     uvloop.run(_serve(config))
 
 

@@ -29,9 +29,11 @@ def read(headers: Mapping[str, str], now_ms: int) -> int | None:
 
 
 def _number(said: str | None, unit_ms: int) -> int | None:
-    if said is None or not _NUMBER.fullmatch(said.strip()):
+    # `strip` takes off more than `float` forgives: control characters such as 0x1f.
+    number = "" if said is None else said.strip()
+    if not _NUMBER.fullmatch(number):
         return None
-    return math.ceil(min(float(said) * unit_ms, LONGEST_MS))
+    return math.ceil(min(float(number) * unit_ms, LONGEST_MS))
 
 
 def _date(said: str, now_ms: int) -> int | None:
