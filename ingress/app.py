@@ -21,7 +21,6 @@ from headrace.ingress.board import BoardPolicy, ReplyBoard
 from headrace.ingress.hot import HotRoutes
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.kafka.cancels import Cancels
-from headrace.ingress.kafka.connect import client_options
 from headrace.ingress.kafka.link import Link
 from headrace.ingress.kafka.outbox import Outbox
 from headrace.ingress.kafka.reader import ReplyReader
@@ -32,6 +31,7 @@ from headrace.ingress.server import Server, listen_on
 from headrace.ingress.services import Services
 from headrace.ingress.web import web_app
 from headrace.schemas.clock import BrokerClock
+from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code

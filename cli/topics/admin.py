@@ -20,7 +20,7 @@ from aiokafka.errors import (
 
 from headrace.cli.topics.errors import KafkaDenied, KafkaRefused, KafkaUnreachable
 from headrace.cli.topics.plan import Action, Change, Existing
-from headrace.dispatcher.kafka.connection import client_options
+from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import KafkaConfig
 from headrace.schemas.topics import TopicSpec
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.kafka.closing import end_consumer
-from headrace.dispatcher.kafka.connection import client_options
+from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import KafkaConfig
 from headrace.telemetry.logs import Log
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from headrace.dispatcher.kafka.connection import client_options
+from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.topics import topic_specs

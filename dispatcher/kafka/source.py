@@ -13,11 +13,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started
-from headrace.dispatcher.kafka.connection import client_options
 from headrace.dispatcher.kafka.groups import Group
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import LaneName
 from headrace.telemetry.logs import Log

@@ -1,9 +1,7 @@
-"""How this room's Kafka clients connect, and what their errors mean to an operator."""
+"""How this room's Kafka clients end, and what their errors mean to an operator."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable
-from typing import Any
 
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -14,7 +12,6 @@ from aiokafka.errors import (
 )
 
 from headrace.ingress.refusal import Refusal
-from headrace.schemas.config.model import KafkaConfig
 from headrace.schemas.errors import Code
 
 RETRY_AFTER_S = 2.0
@@ -25,24 +22,6 @@ DENIED = Refusal(
     Code.KAFKA_ACL_DENIED, "Kafka denies a right that is needed.", retry_after_s=RETRY_AFTER_S
 )
 STARTING = Refusal(Code.NOT_READY, "Not connected to Kafka yet.", retry_after_s=RETRY_AFTER_S)
-
-
-def client_options(kafka: KafkaConfig) -> dict[str, Any]:
-    """Keyword arguments that every aiokafka client shares."""
-    security = kafka.security
-    options: dict[str, Any] = {
-        "bootstrap_servers": list(kafka.bootstrap_servers),
-        "security_protocol": security.protocol,
-        "request_timeout_ms": round(kafka.request_timeout_s * 1000),
-    }
-    if security.protocol.endswith("SSL"):
-        options["ssl_context"] = ssl.create_default_context(cafile=security.ca_file)
-    if security.mechanism is not None:
-        options["sasl_mechanism"] = security.mechanism
-        options["sasl_plain_username"] = security.username
-        if security.password is not None:
-            options["sasl_plain_password"] = security.password.get_secret_value()
-    return options
 
 
 async def closed(closing: Awaitable[None]) -> None:

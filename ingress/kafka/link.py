@@ -12,7 +12,6 @@ from headrace.ingress.kafka.cancels import Cancels
 from headrace.ingress.kafka.connect import (
     AWAY,
     STARTING,
-    client_options,
     is_cancelled,
     trouble_of,
 )
@@ -21,6 +20,7 @@ from headrace.ingress.kafka.producer import Producer
 from headrace.ingress.kafka.reader import ReplyReader, reply_partition
 from headrace.ingress.kafka.rights import Right, lacking
 from headrace.ingress.refusal import Refusal
+from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import InstanceId
 from headrace.schemas.records import ReplyTo

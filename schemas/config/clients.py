@@ -1,18 +1,13 @@
-"""How this room's Kafka clients connect, from the configuration."""
+"""What every Kafka client of ours is given from the configuration: one place for all rooms."""
 
 import ssl
 from typing import Any
 
 from headrace.schemas.config.model import KafkaConfig
 
-MAX_REQUEST_BYTES = 8 * 1024 * 1024
-"""Above the largest record limit (4 MiB and headers): the broker's limit decides, not the client's."""
-MAX_PACKED_BYTES = 256 * 1024 * 1024
-"""The same where records are compressed: the client looks at their size before that."""
-
 
 def client_options(kafka: KafkaConfig) -> dict[str, Any]:
-    """Keyword arguments that every aiokafka client shares."""
+    """Keyword arguments that every aiokafka client shares. Raises `OSError` when the CA file is missing."""
     security = kafka.security
     options: dict[str, Any] = {
         "bootstrap_servers": list(kafka.bootstrap_servers),
