@@ -24,7 +24,7 @@ from benchmarks.report.rows import Row, figure
 from headrace.cli.progress import Reporter
 
 IDLE_S = 3.0
-WARM_ROUNDS = 4
+WARM_ROUNDS = 6
 STILL_WARMING = 0.9
 """A young JVM compiles beside its work: warm enough when a round costs Kafka no longer 10 % less."""
 PROBE_ROUNDS = 1

@@ -21,6 +21,8 @@ BARE = "bare"
 PRODUCT = "product"
 DIRECT = "direct"
 KAFKA = "Kafka"
+LONG_LIVED = ("-XX:TieredStopAtLevel=4",)
+"""The optimizing compiler, as every broker in service has it; it is off for short local runs."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ async def arena(options: Options, reporter: Reporter) -> AsyncIterator[Arena]:
     """Start all of it in a temporary folder. Errors: `StackFailed`, `LocalKafkaError`."""
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
-        async with LocalKafka(folder / "kafka", reporter=reporter) as kafka, Lifeline() as lifeline:
+        local = LocalKafka(folder / "kafka", jvm_options=LONG_LIVED, reporter=reporter)
+        async with local as kafka, Lifeline() as lifeline:
             upstreams, upstream_pids = await start_upstreams(lifeline, folder, options)
             ground = Ground(lifeline, folder, kafka.bootstrap, upstreams)
             start_other = start_bare if options.control else start_product

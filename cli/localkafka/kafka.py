@@ -1,7 +1,7 @@
 """The face of this room: everything from the download to a Kafka that answers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +18,7 @@ class LocalKafka:
     `data_dir` is created when missing and kept; starting on it again finds its topics and
     records. `port` fixes the client port (a free one by default). `properties` are broker
     properties that win over ours; the listener for clients is called CLIENT. `scram_users`
-    (name -> password) exist from the first start on a new folder.
+    (name -> password) exist from the first start on a new folder. `jvm_options` win over ours.
     Errors: `LocalKafkaError` and its kinds.
     """
 
@@ -29,12 +29,14 @@ class LocalKafka:
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
         scram_users: Mapping[str, str] | None = None,
+        jvm_options: Sequence[str] = (),
         reporter: Reporter | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._port = port
         self._properties = properties
         self._scram_users = scram_users
+        self._jvm_options = jvm_options
         self._reporter = reporter or Silent()
         self._node: Node | None = None
 
@@ -78,4 +80,5 @@ class LocalKafka:
             await self._node.__aexit__(kind, error, trace)
 
     def _prepare(self) -> Distribution:
-        return with_ahead_cache(find_distribution(self._reporter), self._reporter)
+        distribution = with_ahead_cache(find_distribution(self._reporter), self._reporter)
+        return distribution.with_options(*self._jvm_options)
