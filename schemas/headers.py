@@ -36,6 +36,7 @@ class H(StrEnum):
     BODY_SHA256 = "headrace-body-sha256"
     SEQ = "headrace-seq"
     FINAL = "headrace-final"
+    WHOLE = "headrace-whole"
     PART = "headrace-part"
     STATUS = "headrace-status"
     OUTCOME = "headrace-outcome"
@@ -78,6 +79,7 @@ MEANING: dict[H, str] = {
     H.BODY_SHA256: "SHA-256 of the value in hex; checked where present.",
     H.SEQ: "Order of a reply record within its attempt, from 1, without gaps.",
     H.FINAL: "`1` on the last reply record; its seq therefore tells how many precede it.",
+    H.WHOLE: "`1` on the final of a stream whose value holds the stream's whole text, chunks included.",
     H.PART: "`i/n`: this record is part i of n of one long final answer.",
     H.STATUS: "HTTP status of the answer.",
     H.OUTCOME: "Terminal state: completed, failed, expired, cancelled or dead_lettered.",

@@ -2,7 +2,9 @@
 
 A plain answer is one final record, seq 1. A stream is chunk records 1..n, each with raw SSE bytes as
 the upstream sent them, and a final with seq n+1; so a reader that has the final knows whether it has
-all. A final above the part size comes as parts `1/m` .. `m/m` of the same seq, in order, in one
+all. On `results`, which outlives the chunks, a stream's final with status 200 is *whole*: its value
+repeats the chunks' bytes before its own last ones, and a reader of both passes on what it lacks.
+A final above the part size comes as parts `1/m` .. `m/m` of the same seq, in order, in one
 partition; header fields stand on every part.
 """
 
@@ -30,6 +32,7 @@ PART_BYTES = 512 * 1024
 _TYPE = ("ce_type", REPLY_TYPE)
 _SPEC = ("ce_specversion", SPEC_VERSION)
 _FINAL = ("headrace-final", b"1")
+_WHOLE = (H.WHOLE.value, b"1")
 _NO_OUTCOME = ("headrace-outcome", b"")
 _OUTCOME = {word: ("headrace-outcome", word.value.encode()) for word in Outcome}
 _request_id = cast("Callable[[bytes], RequestId]", header_text)
@@ -50,6 +53,8 @@ class Reply(msgspec.Struct, kw_only=True):
     """The process that wrote it, as read; a writer names itself to `encode`."""
     content_type: bytes = b"application/json"
     final: bool = False
+    whole: bool = False
+    """True on a stream's final whose body begins with the bytes of all its chunks."""
     part: tuple[int, int] = (1, 1)
     status: int = 200
     outcome: Outcome | None = None
@@ -91,6 +96,8 @@ def _final(reply: Reply) -> list[tuple[str, bytes]]:
         ("headrace-queue-ms", b"%d" % reply.queue_ms),
         ("headrace-upstream", reply.upstream.encode()),
     ]
+    if reply.whole:
+        out.append(_WHOLE)
     if reply.part != (1, 1):
         out.append((H.PART.value, b"%d/%d" % reply.part))
     if reply.code:
@@ -134,6 +141,7 @@ def _read_final(reply: Reply, known: dict[str, bytes]) -> None:
     reply.queue_ms = int(get("headrace-queue-ms", b"0"))
     reply.upstream = _upstream(get("headrace-upstream", b""))
     reply.upstream_headers = get("headrace-upstream-headers", b"")
+    reply.whole = "headrace-whole" in known
     if "headrace-code" in known:
         reply.code = known["headrace-code"].decode()
     if "headrace-retry-after-ms" in known:

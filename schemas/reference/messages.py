@@ -111,7 +111,7 @@ FINAL = Message(
         H.QUEUE_MS,
         H.UPSTREAM,
     ),
-    (H.REPLY_INSTANCE, H.PART, H.CODE, H.RETRY_AFTER_MS, H.UPSTREAM_HEADERS),
+    (H.REPLY_INSTANCE, H.WHOLE, H.PART, H.CODE, H.RETRY_AFTER_MS, H.UPSTREAM_HEADERS),
     REPLY_TYPE,
 )
 CANCEL = Message(
@@ -137,6 +137,7 @@ _PATTERNS: dict[H, str] = {
     H.BODY_SHA256: r"^[0-9a-f]{64}$",
     H.PART: r"^[0-9]+/[0-9]+$",
     H.FINAL: r"^1$",
+    H.WHOLE: r"^1$",
     H.STREAM: r"^[01]$",
 }
 _WORDS: dict[H, tuple[str, ...]] = {

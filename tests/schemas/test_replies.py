@@ -55,6 +55,12 @@ def test_no_headers_raise_anything_but_malformed_record(headers: dict[str, bytes
         decode_cancel(pairs)
 
 
+def test_the_final_of_a_stream_tells_whether_it_repeats_its_chunks() -> None:
+    whole = Reply(id=RequestId("r-1"), body=b"all", seq=3, final=True, whole=True)
+    assert decode(b"all", encode(whole, b"d")).whole
+    assert not decode(b"{}", encode(FINAL, b"d")).whole
+
+
 def test_a_cancel_is_read_again() -> None:
     cancel = Cancel(RequestId("r-1"), 1_700_000_000_000)
     assert decode_cancel(encode_cancel(cancel, b"ingress-1")) == cancel
