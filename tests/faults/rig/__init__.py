@@ -1,0 +1,1 @@
+"""Real processes, real brokers, and the means to hurt them; what `cases` are played on."""
