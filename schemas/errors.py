@@ -43,6 +43,10 @@ class Code(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     REPLY_LOST = "reply_lost"
     CLIENT_TOO_SLOW = "client_too_slow"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    INDEX_REBUILDING = "index_rebuilding"
+    JOB_NOT_FOUND = "job_not_found"
+    NOT_CANCELLABLE = "not_cancellable"
     INTERNAL = "internal_error"
 
 
@@ -145,6 +149,21 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.UPSTREAM_TIMEOUT: _ours(504, "The upstream did not answer in time.", retryable=False),
     Code.REPLY_LOST: _ours(502, "A part of the answer could not be read back; ask again."),
     Code.CLIENT_TOO_SLOW: _ours(408, "Read the stream faster.", retryable=False),
+    Code.IDEMPOTENCY_MISMATCH: _bad(
+        422, "This idempotency key came with another body before; use a new key."
+    ),
+    Code.INDEX_REBUILDING: _ours(
+        503,
+        "Wait as long as `Retry-After` says; this process still reads what is known of requests.",
+    ),
+    Code.JOB_NOT_FOUND: ErrorSpec(
+        404,
+        "invalid_request_error",
+        "not_found_error",
+        False,
+        "Check the id; answers are kept for 72 hours.",
+    ),
+    Code.NOT_CANCELLABLE: _bad(409, "The request has ended already; read its outcome."),
     Code.INTERNAL: _ours(500, "A fault in Headrace; report it with the request id."),
 }
 

@@ -54,11 +54,16 @@ class H(StrEnum):
     SOURCE_KEY = "headrace-source-key"
     ACCEPTED_MS = "headrace-accepted-ms"
     REPLAYS = "headrace-replays"
+    KIND = "headrace-kind"
+    NOT_BEFORE_MS = "headrace-not-before-ms"
+    AMBIGUOUS = "headrace-ambiguous"
+    PARKED_FROM = "headrace-parked-from"
+    REPLAYED_AS = "headrace-replayed-as"
 
 
 MEANING: dict[H, str] = {
     H.ID: "Request id; the answer carries the same. Missing: `<topic>-<partition>-<offset>`.",
-    H.TYPE: "CloudEvents type: `headrace.request`, `headrace.reply`, `headrace.cancel`.",
+    H.TYPE: "CloudEvents type: `headrace.request`, `headrace.reply`, `headrace.cancel`, `headrace.replayed`.",
     H.SOURCE: "CloudEvents source: the process that wrote the record.",
     H.SPEC: "CloudEvents version, `1.0`.",
     H.TIME: "When the request was accepted, RFC 3339 in UTC.",
@@ -97,6 +102,11 @@ MEANING: dict[H, str] = {
     H.ACCEPTED_MS: "On a delay topic: timestamp of the first record, from which default deadlines count.",
     H.HISTORY: "JSON list of the attempts so far: when, deployment, status, error code.",
     H.REPLAYS: "How often the dead letter was replayed.",
+    H.KIND: "`job`, `keyed` or `resumable`: states go to `status`, the answer to `results`. Missing: plain.",
+    H.NOT_BEFORE_MS: "Not sent before this time, epoch milliseconds by the broker's clock.",
+    H.AMBIGUOUS: "`retry`, `fail` or `park` a call that a crash cut short. Default: the model's setting.",
+    H.PARKED_FROM: "On a delay topic: where the call runs, `<topic>-<partition>-<offset>;<attempt>`.",
+    H.REPLAYED_AS: "On the mark of a replay: its request id, where that is a new one.",
 }
 
 ALIASES: dict[str, H] = {
@@ -119,6 +129,7 @@ RETRY_STATE: frozenset[str] = frozenset(
         H.SOURCE_KEY,
         H.ACCEPTED_MS,
         H.REASON,
+        H.PARKED_FROM,
     )
 )
 """Headers that a retry or a dead letter adds to the original ones; what is made of it takes them off."""

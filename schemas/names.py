@@ -25,6 +25,28 @@ class Endpoint(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
+class Kind(StrEnum):
+    """A request that outlives its connection: its states are on `status`, its answer on `results`.
+
+    A record without a kind is plain: whoever waits for it is all that knows of it.
+    """
+
+    JOB = "job"
+    """Submitted; nobody waits on a connection."""
+    KEYED = "keyed"
+    """Carries an idempotency key."""
+    RESUMABLE = "resumable"
+    """The client asked to be able to come back for the answer."""
+
+
+class Ambiguous(StrEnum):
+    """What becomes of a call that may or may not have reached the upstream when its process died."""
+
+    RETRY = "retry"
+    FAIL = "fail"
+    PARK = "park"
+
+
 class Outcome(StrEnum):
     """The terminal states of a request (P1): each request reaches exactly one."""
 

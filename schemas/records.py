@@ -14,9 +14,11 @@ import msgspec
 from headrace.schemas.headers import MAX_HISTORY_BYTES, H
 from headrace.schemas.names import (
     DEFAULT_TENANT,
+    Ambiguous,
     DeploymentName,
     Endpoint,
     InstanceId,
+    Kind,
     LaneName,
     ModelName,
     RequestId,
@@ -98,6 +100,10 @@ class RequestRecord(msgspec.Struct, kw_only=True):
     body_sha256: str = ""
     content_type: bytes = JSON_TYPE
     replays: int = 0
+    kind: Kind | None = None
+    not_before_ms: int = 0
+    ambiguous: Ambiguous | None = None
+    """None: as the model's setting says."""
 
 
 _history = msgspec.json.Decoder(tuple[Attempt, ...])
@@ -118,6 +124,9 @@ _RARE = frozenset(
         H.IDEMPOTENCY_KEY,
         H.BODY_SHA256,
         H.REPLAYS,
+        H.KIND,
+        H.NOT_BEFORE_MS,
+        H.AMBIGUOUS,
     )
 )
 
@@ -151,6 +160,12 @@ def encode(record: RequestRecord, source: bytes) -> list[tuple[str, bytes]]:
         out.append(("headrace-idempotency-key", record.idempotency_key.encode()))
     if record.body_sha256:
         out.append(("headrace-body-sha256", record.body_sha256.encode()))
+    if record.kind is not None:
+        out.append(("headrace-kind", record.kind.value.encode()))
+    if record.not_before_ms:
+        out.append(("headrace-not-before-ms", b"%d" % record.not_before_ms))
+    if record.ambiguous is not None:
+        out.append(("headrace-ambiguous", record.ambiguous.value.encode()))
     return out
 
 
@@ -222,6 +237,10 @@ def _read_rare(record: RequestRecord, known: dict[str, bytes]) -> None:
     record.idempotency_key = header_text(get("headrace-idempotency-key") or b"")
     record.body_sha256 = header_text(get("headrace-body-sha256") or b"")
     record.replays = header_number(get("headrace-replays") or b"0")
+    record.not_before_ms = header_number(get("headrace-not-before-ms") or b"0")
+    kind, ambiguous = get("headrace-kind"), get("headrace-ambiguous")
+    record.kind = Kind(header_word(kind)) if kind else None
+    record.ambiguous = Ambiguous(header_word(ambiguous)) if ambiguous else None
 
 
 def _place_id(known: dict[str, bytes], topic: str, partition: int, offset: int) -> RequestId:

@@ -20,6 +20,13 @@ HOUR_MS = 3_600_000
 RECORD_BYTES = 4 * 1024 * 1024
 TENANT_SPREAD = 8
 """One tenant reaches at most this many partitions of a lane, so a flood of one leaves others free."""
+INDEXED_PARTITIONS = 16
+"""Of `status` and `claims`. Never changed: the order of one partition decides what came first."""
+INBOX_PARTITIONS = 4
+RESULTS_MS = 3 * DAY_MS
+"""How long results and states are kept."""
+CLAIMS_MS = 2 * DAY_MS
+"""How long idempotency keys are kept."""
 
 
 class TopicSpec(msgspec.Struct, frozen=True):
@@ -41,6 +48,12 @@ class Topics:
         self.dead_letters = prefix + "dead-letters"
         self.fleet = prefix + "fleet"
         self.events = prefix + "events"
+        self.results = prefix + "results"
+        self.status = prefix + "status"
+        self.claims = prefix + "claims"
+        self._private = frozenset(
+            (self.control, self.dead_letters, self.fleet, self.events, self.status, self.claims)
+        )
 
     def requests(self, lane: LaneName) -> str:
         """Topic of a lane."""
@@ -58,11 +71,24 @@ class Topics:
                 return f"{self.prefix}journal.{source[len(stem) :]}"
         raise ValueError(f"{source} has no journal")
 
+    def lane_of(self, source: str) -> LaneName | None:
+        """Lane of a request or delay topic; None for any other topic."""
+        stem = source.removeprefix(self.prefix)
+        if stem == source and self.prefix:
+            return None
+        kind, _, rest = stem.partition(".")
+        if kind == "delay":
+            rest = rest.rpartition(".")[0]
+        return LaneName(rest) if kind in ("requests", "delay") and rest else None
+
+    def inbox(self, tenant: Tenant) -> str:
+        """Where a tenant that is not trusted with the lanes writes its requests."""
+        return f"{self.prefix}inbox.{tenant}"
+
     def internal(self, name: str) -> bool:
         """Whether a topic is one of ours that is no address for answers."""
-        ours = ("requests.", "delay.", "journal.", "dead-letters", "control", "fleet", "events")
-        stem = name.removeprefix(self.prefix)
-        return name.startswith(self.prefix) and stem.startswith(ours)
+        ours = tuple(self.prefix + kind for kind in ("requests.", "delay.", "journal.", "inbox."))
+        return name in self._private or name.startswith(ours)
 
     def dispatch_group(self, lane: LaneName) -> str:
         """Consumer group of a lane."""
@@ -83,10 +109,9 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     specs: list[TopicSpec] = []
 
     def add(name: str, partitions: int, retention_ms: int, **extra: str) -> None:
-        settings = _settings(retention_ms, config.kafka.min_insync_replicas) | {
-            key.replace("_", "."): value for key, value in extra.items()
-        }
-        specs.append(TopicSpec(name, partitions, config.kafka.replication_factor, settings))
+        own = {key.replace("_", "."): value for key, value in extra.items()}
+        topic_config = _settings(retention_ms, config.kafka.min_insync_replicas) | own
+        specs.append(TopicSpec(name, partitions, config.kafka.replication_factor, topic_config))
 
     for lane in config.lanes:
         requests = names.requests(lane)
@@ -109,6 +134,13 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
         max_message_bytes=str(RECORD_BYTES),
         segment_bytes=str(64 << 20),
     )
+    add(names.results, counts.replies, RESULTS_MS, max_message_bytes=str(RECORD_BYTES))
+    add(names.status, INDEXED_PARTITIONS, RESULTS_MS)
+    add(names.claims, INDEXED_PARTITIONS, CLAIMS_MS)
+    for tenant, settings in config.tenants.items():
+        if settings.inbox:
+            inbox = names.inbox(tenant)
+            add(inbox, INBOX_PARTITIONS, keep_ms, max_message_bytes=str(RECORD_BYTES))
     add(names.control, counts.control, longest_ms + DAY_MS)
     add(names.fleet, 1, HOUR_MS)
     add(names.events, counts.events, 7 * DAY_MS)

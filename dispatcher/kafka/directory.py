@@ -63,7 +63,7 @@ class Directory:
 
     async def gone(self, topic: str) -> bool:
         """Whether a producer's own topic was deleted; a topic of ours is never given up."""
-        if topic == self._topics.replies or self._topics.internal(topic):
+        if topic in (self._topics.replies, self._topics.results) or self._topics.internal(topic):
             return False
         self._known.pop(topic, None)
         return await self._count(topic) == 0

@@ -18,7 +18,7 @@ from headrace.ingress.kafka.connect import (
 from headrace.ingress.kafka.outbox import Outbox
 from headrace.ingress.kafka.producer import Producer
 from headrace.ingress.kafka.reader import ReplyReader, reply_partition
-from headrace.ingress.kafka.rights import Right, lacking
+from headrace.ingress.kafka.rights import lacking, needed_rights
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
@@ -50,8 +50,7 @@ class Link:
         self._options: dict[str, Any] = client_options(config.kafka)
         self._instance = instance
         self._replies = names.replies
-        self._needed = dict.fromkeys((*outbox.lane_topics.values(), names.control), Right.WRITE)
-        self._needed[names.replies] = Right.READ
+        self._needed = needed_rights(names, outbox.lane_topics.values())
         self._outbox = outbox
         self._cancels = cancels
         self._reader = reader

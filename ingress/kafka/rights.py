@@ -5,7 +5,7 @@ speaks it up to version 5. Asked this way, a missing topic is not created by a b
 create topics by itself, either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from aiokafka.errors import TopicAuthorizationFailedError
@@ -14,6 +14,7 @@ from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from headrace.ingress.kafka.connect import DENIED, MISSING
 from headrace.ingress.refusal import Refusal
+from headrace.schemas.topics import Topics
 
 
 class Right(IntEnum):
@@ -93,16 +94,27 @@ class RightsRequest(Request[RightsStruct]):
         return request_struct_class(self._topics, False, False, True)
 
 
-def lacking(needed: Mapping[str, Right], response: RightsResponse) -> tuple[Refusal, str] | None:
+def needed_rights(names: Topics, lanes: Iterable[str]) -> dict[str, tuple[Right, ...]]:
+    """What this role does on each topic; `lanes` are the lanes' topics."""
+    return {
+        **dict.fromkeys((*lanes, names.control), (Right.WRITE,)),
+        **dict.fromkeys((names.replies, names.results), (Right.READ,)),
+        **dict.fromkeys((names.status, names.claims), (Right.READ, Right.WRITE)),
+    }
+
+
+def lacking(
+    needed: Mapping[str, Iterable[Right]], response: RightsResponse
+) -> tuple[Refusal, str] | None:
     """What stands against using the `needed` topics, and which of them; None if nothing does."""
     topics = response.get_item("topics")
     found: dict[str, tuple[int, int]] = {entry[1]: (entry[0], entry[4]) for entry in topics}
-    for topic, right in needed.items():
+    for topic, rights in needed.items():
         error_code, operations = found.get(topic, (-1, 0))
         if error_code == TopicAuthorizationFailedError.errno:
             return DENIED, topic
         if error_code:
             return MISSING, topic
-        if not operations >> right & 1:
+        if not all(operations >> right & 1 for right in rights):
             return DENIED, topic
     return None

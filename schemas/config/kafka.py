@@ -43,7 +43,7 @@ class Partitions(Section):
     delay: Annotated[int, Field(ge=1, le=256)] = 4
     """Of each delay tier."""
     replies: Annotated[int, Field(ge=1, le=1024)] = 32
-    """Each ingress process reads one; more processes than partitions share them."""
+    """Of `replies` and `results`. Each ingress process reads one; more processes than these share them."""
     control: Annotated[int, Field(ge=1, le=256)] = 8
     """Cancels."""
     dead_letters: Annotated[int, Field(ge=1, le=256)] = 8

@@ -69,6 +69,9 @@ class IngressConfig(Section):
     """How long waiting requests may finish after SIGTERM."""
     kafka_grace_s: Seconds = 2
     """How long a produce may stay without its ack before the client gets a 503."""
+    index_dir: str | None = None
+    """Folder of the local index of requests; made anew from Kafka when it is gone. Default: a folder
+    of the platform's temporary one."""
 
 
 class DispatcherConfig(Section):
@@ -199,6 +202,8 @@ class ModelConfig(Section):
     """What holds for a model name, whichever deployment serves it."""
 
     retry: RetryConfig = RetryConfig()
+    ambiguous: Literal["retry", "fail", "park"] = "retry"
+    """What becomes of a call that a crash cut short after it may have reached the upstream."""
 
 
 class TenantConfig(Section):
@@ -210,6 +215,8 @@ class TenantConfig(Section):
     """Lanes it may use; default all."""
     keys: list[Annotated[str, Field(pattern=DIGEST)]] = Field(default_factory=list)
     """HMAC-SHA-256 digests of the tenant's API keys, in hex; `headrace keys create` prints one."""
+    inbox: bool = False
+    """Whether it has a topic `inbox.<tenant>`, where it may write requests without a right on lanes."""
 
 
 class AuthConfig(Section):

@@ -7,6 +7,7 @@ from headrace.schemas.reference.messages import (
     CHUNK,
     DEAD_LETTER,
     FINAL,
+    MARK,
     MESSAGES,
     REQUEST,
     Message,
@@ -64,7 +65,7 @@ def _channels() -> Node:
             (CHUNK, FINAL),
         ),
         "deadLetters": _channel(
-            names.dead_letters, "Requests that cannot succeed.", (DEAD_LETTER,)
+            names.dead_letters, "Requests that cannot succeed.", (DEAD_LETTER, MARK)
         ),
         "control": _channel(names.control, "Cancels, keyed by request id.", (CANCEL,)),
     }
@@ -105,7 +106,10 @@ def _operations() -> Node:
             "action": "receive",
             "channel": _ref("channels/deadLetters"),
             "summary": "See what cannot succeed.",
-            "messages": [_ref("channels/deadLetters/messages/dead-letter")],
+            "messages": [
+                _ref("channels/deadLetters/messages/dead-letter"),
+                _ref("channels/deadLetters/messages/replayed"),
+            ],
         },
     }
 

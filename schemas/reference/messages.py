@@ -7,7 +7,8 @@ here may stand on any record and are ignored.
 from dataclasses import dataclass
 
 from headrace.schemas.headers import MAX_HISTORY_BYTES, MAX_VALUE_BYTES, MEANING, H
-from headrace.schemas.names import Endpoint, Outcome
+from headrace.schemas.letters import REPLAYED_TYPE
+from headrace.schemas.names import Ambiguous, Endpoint, Kind, Outcome
 from headrace.schemas.records import REQUEST_TYPE, SPEC_VERSION
 from headrace.schemas.reference.config_schema import DIALECT, JsonSchema
 from headrace.schemas.replies import CANCEL_TYPE, REPLY_TYPE
@@ -50,6 +51,9 @@ _ASKED = (
     *_ADDRESS,
     H.BODY_SHA256,
     H.REPLAYS,
+    H.KIND,
+    H.NOT_BEFORE_MS,
+    H.AMBIGUOUS,
 )
 _PLACE = (H.SOURCE_TOPIC, H.SOURCE_PARTITION, H.SOURCE_OFFSET)
 
@@ -70,7 +74,7 @@ RETRY = Message(
     "The request id.",
     "That of the request.",
     (H.ATTEMPT, H.DUE_MS, H.HISTORY, *_PLACE, H.ACCEPTED_MS),
-    (*_ASKED, H.SOURCE_KEY),
+    (*_ASKED, H.SOURCE_KEY, H.PARKED_FROM),
     REQUEST_TYPE,
 )
 DEAD_LETTER = Message(
@@ -82,6 +86,16 @@ DEAD_LETTER = Message(
     (H.REASON, H.HISTORY, *_PLACE),
     (*_ASKED, H.SOURCE_KEY),
     REQUEST_TYPE,
+)
+MARK = Message(
+    "replayed",
+    "A dead letter was replayed",
+    "Stands after the letter, in its partition; `headrace-source-offset` is the letter's.",
+    "The request id of the letter.",
+    "None.",
+    (*_EVENT, H.SOURCE_OFFSET, H.REPLAYS),
+    (H.REPLAYED_AS,),
+    REPLAYED_TYPE,
 )
 CHUNK = Message(
     "chunk",
@@ -124,12 +138,12 @@ CANCEL = Message(
     (),
     CANCEL_TYPE,
 )
-MESSAGES = (REQUEST, RETRY, DEAD_LETTER, CHUNK, FINAL, CANCEL)
+MESSAGES = (REQUEST, RETRY, DEAD_LETTER, MARK, CHUNK, FINAL, CANCEL)
 
 _NUMBERS = (
     *(H.DEADLINE_MS, H.ATTEMPT, H.DUE_MS, H.SEQ, H.STATUS, H.RETRY_AFTER_MS, H.ATTEMPT_COUNT),
     *(H.QUEUE_MS, H.SOURCE_PARTITION, H.SOURCE_OFFSET, H.ACCEPTED_MS, H.REPLAYS),
-    H.REPLY_PARTITION,
+    *(H.REPLY_PARTITION, H.NOT_BEFORE_MS),
 )
 _PATTERNS: dict[H, str] = {
     **dict.fromkeys(_NUMBERS, r"^[0-9]{1,15}$"),
@@ -143,6 +157,8 @@ _PATTERNS: dict[H, str] = {
 _WORDS: dict[H, tuple[str, ...]] = {
     H.ENDPOINT: tuple(word.value for word in Endpoint),
     H.OUTCOME: tuple(word.value for word in Outcome),
+    H.KIND: tuple(word.value for word in Kind),
+    H.AMBIGUOUS: tuple(word.value for word in Ambiguous),
     H.SPEC: (SPEC_VERSION.decode(),),
 }
 _LONG: dict[H, int] = {H.HISTORY: MAX_HISTORY_BYTES, H.UPSTREAM_HEADERS: 8 * MAX_VALUE_BYTES}

@@ -60,10 +60,11 @@ async def test_a_missing_right_is_told_by_its_code_until_it_is_granted(tmp_path:
         }
         config = ingress_config(kafka.bootstrap, PREFIX, security=security)
         names = Topics(PREFIX)
-        writable = [*(names.requests(lane) for lane in config.lanes), names.control]
+        indexed = (names.status, names.claims)
+        writable = [*(names.requests(lane) for lane in config.lanes), names.control, *indexed]
         rights = [
             *((topic, AclOperation.WRITE) for topic in writable),
-            (names.replies, AclOperation.READ),
+            *((topic, AclOperation.READ) for topic in (names.replies, names.results, *indexed)),
         ]
         async with serving(config) as ingress, httpx.AsyncClient(base_url=url(ingress)) as http:
 

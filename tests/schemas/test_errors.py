@@ -14,6 +14,7 @@ CLASSES: dict[int, type[openai.APIStatusError]] = {
     401: openai.AuthenticationError,
     403: openai.PermissionDeniedError,
     404: openai.NotFoundError,
+    409: openai.ConflictError,
     422: openai.UnprocessableEntityError,
     429: openai.RateLimitError,
 }

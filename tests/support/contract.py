@@ -2,10 +2,13 @@
 
 from hypothesis import strategies as st
 
+from headrace.schemas.claims import Attach, Claim, Orphan
 from headrace.schemas.names import (
+    Ambiguous,
     DeploymentName,
     Endpoint,
     InstanceId,
+    Kind,
     LaneName,
     ModelName,
     Outcome,
@@ -14,6 +17,7 @@ from headrace.schemas.names import (
 )
 from headrace.schemas.records import Attempt, ReplyTo, RequestRecord
 from headrace.schemas.replies import Reply
+from headrace.schemas.status import Queued, Running, Terminal
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), max_size=100)
 NAME = TEXT.filter(bool)
@@ -38,6 +42,9 @@ REQUESTS = st.builds(
     traceparent=TEXT.map(str.encode),
     idempotency_key=TEXT,
     body_sha256=TEXT,
+    kind=st.none() | st.sampled_from(Kind),
+    not_before_ms=NUMBER,
+    ambiguous=st.none() | st.sampled_from(Ambiguous),
 )
 ATTEMPTS = st.builds(
     Attempt, NUMBER, NUMBER, NAME.map(DeploymentName), st.integers(0, 599), TEXT, st.booleans()
@@ -72,4 +79,56 @@ FINALS = st.builds(
     queue_ms=COUNT,
     upstream=TEXT.map(DeploymentName),
     upstream_headers=st.binary(),
+)
+PLACE = st.tuples(st.integers(0, 1023), st.integers(0, 2**62))
+_OWNER = {"tenant": NAME.map(Tenant), "id": ID}
+QUEUED = st.builds(
+    Queued,
+    **_OWNER,
+    kind=st.sampled_from(Kind),
+    model=NAME.map(ModelName),
+    lane=NAME.map(LaneName),
+    endpoint=st.sampled_from(Endpoint),
+    stream=st.booleans(),
+    accepted_ms=NUMBER,
+    deadline_ms=NUMBER,
+    reply_partition=st.integers(0, 1023),
+    not_before_ms=NUMBER,
+    instance=TEXT.map(InstanceId),
+)
+RUNNING = st.builds(
+    Running,
+    **_OWNER,
+    attempt=COUNT,
+    deployment=NAME.map(DeploymentName),
+    source=TEXT,
+    chunks=st.none() | PLACE,
+)
+TERMINAL = st.builds(
+    Terminal,
+    **_OWNER,
+    outcome=st.sampled_from(Outcome),
+    status=st.integers(100, 599),
+    code=TEXT,
+    attempt=st.integers(0, 99),
+    attempts=st.integers(0, 99),
+    queue_ms=NUMBER,
+    upstream=TEXT,
+    result=st.none() | st.tuples(st.integers(0, 1023), st.integers(0, 2**62), st.integers(1, 128)),
+    by=st.sampled_from(("dispatcher", "sweeper", "api")),
+)
+STATUSES = QUEUED | RUNNING | TERMINAL
+_DIGEST = st.text("0123456789abcdef", min_size=64, max_size=64)
+_CLAIMANT = {"tenant": NAME.map(Tenant), "digest": _DIGEST, "instance": NAME.map(InstanceId)}
+CLAIM_ENTRIES = st.one_of(
+    st.builds(
+        Claim,
+        **_CLAIMANT,
+        key=NAME,
+        lane=NAME.map(LaneName),
+        model=NAME.map(ModelName),
+        deadline_ms=NUMBER,
+    ),
+    st.builds(Orphan, **_CLAIMANT, endpoint=st.sampled_from(Endpoint), id=ID, deadline_ms=NUMBER),
+    st.builds(Attach, **_CLAIMANT, endpoint=st.sampled_from(Endpoint), id=ID),
 )

@@ -40,7 +40,9 @@ def ingress_config(
 async def create_topics(config: Config) -> None:
     """The topics that an ingress needs."""
     names = Topics(config.kafka.topic_prefix)
-    wanted = {*(names.requests(lane) for lane in config.lanes), names.replies, names.control}
+    shared = (names.replies, names.control, names.results, names.status, names.claims)
+    wanted = {*(names.requests(lane) for lane in config.lanes), *shared}
+    wanted |= {names.inbox(tenant) for tenant in config.tenants}
     admin = AIOKafkaAdminClient(bootstrap_servers=list(config.kafka.bootstrap_servers))
     await admin.start()
     try:
