@@ -73,6 +73,21 @@ def bench(arguments):
     replace_by(("-m", "benchmarks"), *arguments)
 
 
+def history(arguments):
+    """send mixed traffic to a whole installation, and judge what came of it"""
+    tests_run("faults.history", "run", *arguments)
+
+
+def check_history(arguments):
+    """judge what a run has left in a folder, promise by promise"""
+    tests_run("faults.history", "check", *arguments)
+
+
+def mutants(arguments):
+    """break the product in twelve ways; the checker must see each"""
+    tests_run("faults.mutants", *arguments)
+
+
 def types(arguments):
     """make the links that type checkers need, and run mypy --strict"""
     install("requirements-dev.lock")
@@ -99,7 +114,9 @@ def clean(_arguments):
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
 
 
-FUNCTIONS = (demo, up, test, test_model, check, bench, types, lock, clean)
+FUNCTIONS = (
+    demo, up, test, test_model, check, bench, history, check_history, mutants, types, lock, clean,
+)  # fmt: skip
 TARGETS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 
 
@@ -112,7 +129,7 @@ def main(arguments):
     if target is None:
         print("python3 dev.py TARGET [--offline] [ARGUMENT ...]\n")
         for name, function in TARGETS.items():
-            print("  %-11s %s" % (name, function.__doc__))
+            print("  %-13s %s" % (name, function.__doc__))
         return 0 if not arguments or arguments[0] in ("help", "-h", "--help") else 2
     os.chdir(ROOT)
     set_environment()
@@ -283,6 +300,13 @@ def replace_by(program, *arguments):
     """Become the program, so that signals and its exit code need no passing on."""
     sys.stdout.flush()
     os.execv(PYTHON, [PYTHON, *program, *arguments])
+
+
+def tests_run(module, *arguments):
+    """Become a module of the tests that is a command of its own."""
+    install("requirements-dev.lock")
+    os.environ["PYTHONPATH"] = os.path.join(ROOT, "tests")
+    replace_by(("-m", module), *arguments)
 
 
 def stop(advice):

@@ -36,6 +36,7 @@ class Answer:
     finish_reason: str
     prompt_tokens: int
     include_usage: bool
+    fingerprint: str = ""
 
     @property
     def id(self) -> str:
@@ -47,6 +48,11 @@ class Answer:
     def created(self) -> int:
         """Epoch seconds, a function of the digest."""
         return CREATED_FROM + int.from_bytes(self.digest[:3])
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """OpenAI's `system_fingerprint`, where answers are signed."""
+        return {"system_fingerprint": self.fingerprint} if self.fingerprint else {}
 
     @property
     def usage(self) -> dict[str, int]:
@@ -78,6 +84,7 @@ def compose_answer(call: ModelCall, tokens: int) -> Answer:
         finish_reason="length" if granted < tokens else "stop",
         prompt_tokens=call.prompt_tokens,
         include_usage=call.include_usage,
+        fingerprint=call.fingerprint,
     )
 
 
@@ -98,6 +105,7 @@ def plain_body(answer: Answer) -> bytes:
             "model": answer.model,
             "choices": [_choice(answer, index, chat) for index in range(answer.choices)],
             "usage": answer.usage,
+            **answer.signature,
         }
     )
 

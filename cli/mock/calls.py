@@ -77,6 +77,8 @@ class ModelCall:
     dimensions: int | None = None
     user: str = ""
     mock: str = ""
+    fingerprint: str = ""
+    """Of the attempt, where the script wants answers signed."""
 
 
 _decoder = msgspec.json.Decoder(_Body)

@@ -75,6 +75,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window_s: Annotated[float, Meta(gt=0, le=3600)] = 60
     concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     dimensions: Annotated[int, Meta(ge=1, le=4096)] = 256
+    sign: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what the types cannot: an unknown status, rates above 1, bad steps."""

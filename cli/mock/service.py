@@ -114,6 +114,8 @@ class MockService:
             script = self.layers.script_of(call, request.headers.get(SCRIPT_HEADER, ""))
         except ScriptError as refused:
             return refuse(400, f"The mock's script is wrong: {refused}", "mock_script"), None
+        if script.sign:
+            call = replace(call, fingerprint=f"fp_{attempt}")
         limit = self._limits.of(call.model)
         admission = limit.admit(script, self._elapsed_s())
         if not admission.admitted:

@@ -70,6 +70,7 @@ def _head(answer: Answer) -> dict[str, object]:
         "object": "chat.completion.chunk" if chat else "text_completion",
         "created": answer.created,
         "model": answer.model,
+        **answer.signature,
     }
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,17 @@ def test_the_same_body_gets_the_same_bytes() -> None:
     first, second = compose_answer(chat(), 16), compose_answer(chat(), 16)
     assert plain_body(first) == plain_body(second)
     assert list(stream_frames(first)) == list(stream_frames(second))
+
+
+def test_a_signed_answer_names_its_attempt_in_each_event() -> None:
+    answer = compose_answer(replace(chat(), fingerprint="fp_2"), 3)
+    assert json.loads(plain_body(answer))["system_fingerprint"] == "fp_2"
+    events = [frame.payload for frame in stream_frames(answer)]
+    assert all(b'"system_fingerprint":"fp_2"' in event for event in events[:-1])
+
+
+def test_an_answer_is_not_signed_by_default() -> None:
+    assert b"system_fingerprint" not in plain_body(compose_answer(chat(), 3))
 
 
 def test_another_body_gets_another_id() -> None:

@@ -17,8 +17,6 @@ class Target:
     bootstrap: str
     prefix: str
     """Before the names of the topics."""
-    partitions: int
-    """Of a request topic; the partition of a direct record is chosen as every producer would."""
     tenants: Mapping[str, str]
     """API key by tenant; an empty key under `auth: open`."""
 

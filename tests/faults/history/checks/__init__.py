@@ -1,0 +1,1 @@
+"""One module a promise: a pure function from the evidence to violations."""

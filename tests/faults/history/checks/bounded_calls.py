@@ -1,0 +1,74 @@
+"""P3: upstream calls <= recorded attempts + calls in flight at each crash, request by request."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from faults.history.evidence import Evidence
+from faults.history.violation import Promise, Violation
+from headrace.cli.mock.log import LoggedCall, Outcome
+
+
+def bounded_calls(evidence: Evidence) -> Iterator[Violation]:
+    """No call that nothing recorded, none beside another, none after a whole answer."""
+    for request_id, calls in evidence.calls.items():
+        if request_id not in evidence.requests:
+            yield Violation(Promise.P3, request_id, f"{len(calls)} calls for no known request")
+            continue
+        yield from _counted(evidence, request_id, calls)
+        yield from _after_success(evidence, request_id, calls)
+
+
+def re_executed(evidence: Evidence) -> tuple[int, int]:
+    """Calls beyond the recorded attempts, and how many the crashes would allow: for the table."""
+    beyond = allowed = 0
+    for calls in evidence.calls.values():
+        held = sum(evidence.held(call) for call in calls)
+        allowed += held
+        if held and len(calls) > 1:
+            whole = sum(_is_whole(call) or _was_cut(call) for call in calls) - 1
+            beyond += max(0, min(held, whole))
+    return beyond, allowed
+
+
+def _counted(evidence: Evidence, request_id: str, calls: list[LoggedCall]) -> Iterator[Violation]:
+    finals = evidence.finals.get(request_id, [])
+    rows = evidence.terminals.get(request_id, [])
+    if not finals and not rows:
+        return  # without an end nothing is recorded yet; P1 tells of it
+    recorded = max(
+        *(final.reply.attempts for final in finals), *(one.row.attempts for one in rows), 0, 0
+    )
+    held = sum(evidence.held(call) for call in calls)
+    if len(calls) > recorded + held:
+        what = f"{len(calls)} calls, {recorded} attempts recorded, {held} held at a crash"
+        yield Violation(Promise.P3, request_id, what, _numbers(calls))
+
+
+def _after_success(
+    evidence: Evidence, request_id: str, calls: list[LoggedCall]
+) -> Iterator[Violation]:
+    for earlier, later in pairwise(calls):
+        if evidence.held(earlier):
+            continue
+        if _is_whole(earlier):
+            what = "it was called again after a whole answer"
+            yield Violation(Promise.P3, request_id, what, _numbers([earlier, later]))
+        end = earlier.finished
+        if end is None or end.finished_at > later.received.received_at:
+            what = "two of its calls ran at the same time"
+            yield Violation(Promise.P3, request_id, what, _numbers([earlier, later]))
+
+
+def _is_whole(call: LoggedCall) -> bool:
+    end = call.finished
+    return (
+        end is not None and end.outcome is Outcome.ANSWERED and end.status == 200 and not end.fault
+    )
+
+
+def _was_cut(call: LoggedCall) -> bool:
+    return call.finished is None or call.finished.outcome is not Outcome.ANSWERED
+
+
+def _numbers(calls: list[LoggedCall]) -> tuple[str, ...]:
+    return tuple(f"call {call.received.seq}" for call in calls)
