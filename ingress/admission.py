@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from headrace.ingress import body as request_body
+from headrace.ingress import manner
 from headrace.ingress.policy import DEFAULT_LANE, AdmissionPolicy, Caller, Lane
 from headrace.ingress.refusal import Refusal
 from headrace.schemas import keys
@@ -21,7 +22,10 @@ HttpHeaders = Mapping[bytes, bytes]
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_OURS = (b"headrace-lane", b"headrace-deadline-ms", b"headrace-timeout", b"traceparent")
+_OURS = (
+    *(b"headrace-lane", b"headrace-deadline-ms", b"headrace-timeout", b"traceparent"),
+    *manner.HEADERS,
+)
 
 
 def admit_head(policy: AdmissionPolicy, headers: HttpHeaders) -> Caller | Refusal:
@@ -87,7 +91,7 @@ def admit(
     if isinstance(deadline_ms, Refusal):
         return deadline_ms
     traceparent = headers.get(b"traceparent", b"")
-    return RequestRecord(
+    record = RequestRecord(
         id=request_id,
         body=body,
         tenant=caller.tenant,
@@ -100,6 +104,15 @@ def admit(
         reply=reply,
         traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else b"",
     )
+    return record if manner.HEADERS.isdisjoint(headers) else _in_its_manner(record, headers)
+
+
+def _in_its_manner(record: RequestRecord, headers: HttpHeaders) -> RequestRecord | Refusal:
+    told = manner.read(headers, record.accepted_ms, record.deadline_ms)
+    if isinstance(told, Refusal):
+        return told
+    record.kind, record.not_before_ms = told.kind, told.not_before_ms
+    return record
 
 
 def _is_json(content_type: bytes) -> bool:

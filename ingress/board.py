@@ -117,7 +117,7 @@ class ReplyBoard:
             elif waiter.settled:
                 continue
             elif waiter.next_seq == 1 and now >= waiter.waits_until:
-                self.fail(waiter, _WAITED)
+                self.fail(waiter, waiter.overlong)
             elif waiter.gap_since and now - waiter.gap_since >= GAP_S:
                 self.fail(waiter, _LOST)
             elif waiter.stream and now - waiter.touched_at >= self._policy.keepalive_s:
@@ -190,6 +190,7 @@ class ReplyBoard:
         if not self._room(waiter, len(reply.body)):
             return
         assert waiter.ready is not None  # noqa: S101 - only streams come here
+        waiter.passed += len(reply.body)
         waiter.ready.append(reply.body)
         self._hold(waiter, len(reply.body))
         if waiter.held > self._policy.max_stream_backlog_bytes:
@@ -199,6 +200,8 @@ class ReplyBoard:
             waiter.party.wake()
 
     def _finish(self, waiter: Waiter, reply: Reply) -> None:
+        if reply.whole:
+            reply.body = reply.body[waiter.passed :]
         if self._room(waiter, len(reply.body)):
             waiter.final = reply
             waiter.settled = True
@@ -242,9 +245,6 @@ class ReplyBoard:
 
 
 _OVERDUE = Refusal(Code.DEADLINE_EXCEEDED, "The deadline passed, and no answer came.")
-_WAITED = Refusal(
-    Code.WAIT_TOO_LONG, "The request waited longer than a connection may; it is cancelled."
-)
 _LOST = Refusal(Code.REPLY_LOST, "A part of the answer is missing.")
 _BROKEN = Refusal(
     Code.UPSTREAM_STREAM_BROKEN, "The stream broke, and another attempt has ended it."

@@ -1,9 +1,10 @@
 """A waiter: what is known of one request that waits for its answer, and of who asked."""
 
 from collections import deque
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from headrace.ingress.refusal import Refusal
+from headrace.schemas.errors import Code
 from headrace.schemas.names import RequestId
 from headrace.schemas.replies import Reply
 
@@ -35,6 +36,7 @@ class Waiter:
         "next_seq",
         "parts",
         "party",
+        "passed",
         "ready",
         "settled",
         "source",
@@ -43,6 +45,10 @@ class Waiter:
         "touched_at",
         "waits_until",
     )
+    overlong: ClassVar[Refusal] = Refusal(
+        Code.WAIT_TOO_LONG, "The request waited longer than a connection may; it is cancelled."
+    )
+    """What it gets at `waits_until`."""
 
     def __init__(
         self,
@@ -76,3 +82,16 @@ class Waiter:
         self.parts: dict[int, list[bytes]] | None = None
         self.gap_since = 0.0
         self.held = 0
+        self.passed = 0
+        """Bytes of the stream's chunks so far, which a whole final repeats."""
+
+
+class HeldWaiter(Waiter):
+    """Waits for a request that outlives its connection."""
+
+    __slots__ = ()
+    overlong = Refusal(
+        Code.STILL_WAITING,
+        "The request waited longer than a connection may; it goes on.",
+        retry_after_s=5,
+    )

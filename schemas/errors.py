@@ -19,6 +19,7 @@ class Code(StrEnum):
     INVALID_HEADER = "invalid_header"
     UNKNOWN_LANE = "unknown_lane"
     INVALID_DEADLINE = "invalid_deadline"
+    INVALID_NOT_BEFORE = "invalid_not_before"
     MODEL_REQUIRED = "model_required"
     MODEL_NOT_FOUND = "model_not_found"
     NOT_FOUND = "not_found"
@@ -33,6 +34,7 @@ class Code(StrEnum):
     NOT_READY = "not_ready"
     SHUTTING_DOWN = "shutting_down"
     WAIT_TOO_LONG = "wait_too_long"
+    STILL_WAITING = "still_waiting"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     CANCELLED = "cancelled"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
@@ -76,6 +78,9 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.UNKNOWN_LANE: _bad(400, "Use one of the configured lanes."),
     Code.INVALID_DEADLINE: _bad(
         400, "A deadline lies in the future, at most the lane's longest ahead."
+    ),
+    Code.INVALID_NOT_BEFORE: _bad(
+        400, "Send epoch milliseconds, RFC 3339 or a delay in seconds, before the deadline."
     ),
     Code.MODEL_REQUIRED: _bad(400, "Name a model in the body."),
     Code.MODEL_NOT_FOUND: ErrorSpec(
@@ -128,6 +133,9 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.SHUTTING_DOWN: _ours(503, "Send the request to another replica."),
     Code.WAIT_TOO_LONG: _ours(
         504, "Ask with a longer deadline on a slower lane, or submit a job.", retryable=False
+    ),
+    Code.STILL_WAITING: _ours(
+        503, "The request goes on; fetch its answer where `location` says.", retryable=False
     ),
     Code.DEADLINE_EXCEEDED: _ours(
         504, "The deadline passed first; allow more time or use a higher lane.", retryable=False

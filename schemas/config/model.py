@@ -65,6 +65,8 @@ class IngressConfig(Section):
     """How long a request waits on its connection; the official clients' own time-out."""
     keepalive_s: Seconds = 10
     """When a waiting stream is answered 200 and how often it then gets a comment."""
+    disconnect_grace_s: Seconds = 30
+    """How long a keyed or resumable request runs on without a client before it is cancelled."""
     drain_s: Seconds = 30
     """How long waiting requests may finish after SIGTERM."""
     kafka_grace_s: Seconds = 2
@@ -196,6 +198,11 @@ class RetryConfig(Section):
 
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     """Upstream calls that count, the first one included; then the request is dead-lettered."""
+    budget: Annotated[float, Field(ge=0, le=10)] = 0.2
+    """Repeats that are allowed for each first call, over a minute; beyond it they wait. Of the model,
+    in each dispatcher process. What a throttling upstream asked for is not counted."""
+    budget_floor_per_s: Annotated[float, Field(gt=0, le=100_000)] = 10
+    """Repeats a second that are allowed besides."""
 
 
 class ModelConfig(Section):

@@ -189,3 +189,13 @@ def test_an_end_for_all_spares_who_has_an_answer() -> None:
     board.deliver(final(), 1)
     board.fail_all(SHUTTING_DOWN)
     assert (failed(waiter), failed(other)) == (None, Code.SHUTTING_DOWN)
+
+
+def test_a_whole_final_gives_a_stream_only_what_follows_its_chunks() -> None:
+    board, waiter, _ = waiting(stream=True)
+    board.deliver(chunk(1, b"one "), 1)
+    whole = final(2, b"one two")
+    whole.whole = True
+    board.deliver(whole, 1)
+    assert waiter.final is not None
+    assert board.take(waiter) + waiter.final.body == b"one two"
