@@ -23,7 +23,7 @@ from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.policy.retry import RetryPolicy
+from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.upstreams import OpenAIUpstream
@@ -64,6 +64,7 @@ class App:
             outbox=self._kafka.finals,
             bulk=self._kafka.bulk,
             replies=self._kafka.replies,
+            states=self._kafka.states,
             events=self._kafka.events,
             journals=self._kafka.journals,
             metrics=metrics,
@@ -146,13 +147,9 @@ class App:
         self._dispatcher.stop()
 
     def _attempts(self, seats: Seats, metrics: Metrics) -> Attempts:
-        policies = {
-            model: RetryPolicy(attempts=settings.retry.attempts)
-            for model, settings in self._config.models.items()
-        }
         return Attempts(
             upstream=self._upstream,
-            policies=policies,
+            repeats=Repeats(self._config.models),
             replies=self._kafka.replies,
             settlement=self._settlement,
             journals=self._kafka.journals,

@@ -2,23 +2,31 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import assert_never, cast
 
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.outcome import Ending, of_answer, of_error
-from headrace.dispatcher.policy.retry import RetryPolicy, Tried, after_call, attempt_of
+from headrace.dispatcher.outcome import (
+    Ending,
+    cancelled,
+    last_word,
+    of_answer,
+    of_error,
+    unwritable,
+)
+from headrace.dispatcher.policy.retry import Tried, attempt_of
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Upstream
+from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Retry, Settle
-from headrace.dispatcher.waiting import Waiting
+from headrace.dispatcher.waiting import Waiting, unbarred_ms
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import LOST
-from headrace.schemas.names import DeploymentName, ModelName, Outcome, RequestId
+from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import Reply
 
@@ -35,7 +43,7 @@ class Attempts:
         self,
         *,
         upstream: Upstream,
-        policies: Mapping[ModelName, RetryPolicy],
+        repeats: Repeats,
         replies: Replies,
         settlement: Settlement,
         journals: JournalWriter,
@@ -47,7 +55,7 @@ class Attempts:
         self._directory = directory
         self._seats = seats
         self._upstream = upstream
-        self._policies = policies
+        self._repeats = repeats
         self._replies = replies
         self._settlement = settlement
         self._journals = journals
@@ -86,8 +94,8 @@ class Attempts:
             freed()
             return
         now_ms = self._clock.now_ms()
-        self._begin(waiting, now_ms)
-        stream = self._open(waiting)
+        self._begin(waiting, deployment, now_ms)
+        stream = self._open(waiting, deployment)
         began_s = self._clock.monotonic()
         try:
             end = await self._call(waiting, deployment, stream, now_ms)
@@ -98,6 +106,8 @@ class Attempts:
             await self._finish(waiting, cancelled(), stream, 0)
             return
         self._metrics.called(deployment, end, seconds)
+        if stream is None:
+            end.forwarded = 0  # nobody has read anything of it
         await self._judge(waiting, deployment, end, stream, round(seconds * 1000), again)
 
     async def _look_up(
@@ -116,23 +126,33 @@ class Attempts:
         elif waiting.ours:
             await self._settlement.undeliverable(waiting)
 
-    def _begin(self, waiting: Waiting, now_ms: int) -> None:
+    def _begin(self, waiting: Waiting, deployment: DeploymentName, now_ms: int) -> None:
         if not waiting.first_call_ms:
             waiting.first_call_ms = now_ms
             if waiting.attempt == 1:
                 self._metrics.first_call(waiting)
+                self._repeats.first_call(waiting.model, self._clock.monotonic())
         waiting.started = True
         self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+        if waiting.record.kind is not None:
+            self._settlement.running(waiting, deployment)
 
-    def _open(self, waiting: Waiting) -> ReplyStream | None:
+    def _open(self, waiting: Waiting, deployment: DeploymentName) -> ReplyStream | None:
         address = waiting.record.reply
         if not waiting.stream or address is None:
             return None
         base = Reply(id=waiting.id, body=b"", attempt=waiting.attempt, instance=address.instance)
         loop = asyncio.get_running_loop()
-        # Not at once: a stream can break inside its own call, and the cancellation would then meet
-        # whatever that task awaits next, its settlement too.
-        return self._replies.open(address, base, lambda: loop.call_soon(self.cancel, waiting.id))
+        stream = self._replies.open(
+            address,
+            base,
+            # Not at once: a stream can break inside its own call, and the cancellation would then
+            # meet whatever that task awaits next, its settlement too.
+            lambda: loop.call_soon(self.cancel, waiting.id),
+        )
+        if waiting.record.kind is not None:
+            self._settlement.lasting(waiting, deployment, stream)
+        return stream
 
     async def _call(
         self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream | None, now_ms: int
@@ -172,12 +192,14 @@ class Attempts:
         again: Again,
     ) -> None:
         now_ms = self._clock.now_ms()
-        verdict = after_call(
+        verdict = self._repeats.judge(
             end,
             Tried(waiting.attempt, waiting.history, waiting.deadline_ms),
-            now_ms,
-            self._policies.get(waiting.model, _DEFAULT_POLICY),
-            random.random(),  # noqa: S311 - jitter, not a secret
+            model=waiting.model,
+            now_ms=now_ms,
+            now_s=self._clock.monotonic(),
+            roll=random.random(),  # noqa: S311 - jitter, not a secret
+            call_ms=call_ms,
             elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
         )
         match verdict:
@@ -199,7 +221,7 @@ class Attempts:
             case Retry():
                 self._remember(waiting, deployment, end, verdict, now_ms)
                 self._settlement.attempt_event(waiting, waiting.history[-1], call_ms)
-                await self._retry(waiting, verdict, now_ms, again)
+                await self._retry(waiting, deployment, verdict, now_ms, again)
             case DeadLetter(reason, code, message, pass_on):
                 self._remember(waiting, deployment, end, verdict, now_ms)
                 ending = last_word(
@@ -211,12 +233,22 @@ class Attempts:
             case _:
                 assert_never(verdict)
 
-    async def _retry(self, waiting: Waiting, verdict: Retry, now_ms: int, again: Again) -> None:
+    async def _retry(
+        self,
+        waiting: Waiting,
+        deployment: DeploymentName,
+        verdict: Retry,
+        now_ms: int,
+        again: Again,
+    ) -> None:
         self._metrics.retried(verdict.reason)
         waiting.attempt += 1
+        if verdict.barred_ms > now_ms:
+            waiting.barred = {**waiting.barred, deployment: verdict.barred_ms}
         if not again(waiting, verdict.due_ms):
+            due_ms = unbarred_ms(waiting, verdict.due_ms)
             await self._settlement.retry(
-                waiting, due_ms=verdict.due_ms, now_ms=now_ms, attempt=waiting.attempt
+                waiting, due_ms=due_ms, now_ms=now_ms, attempt=waiting.attempt
             )
 
     def _remember(
@@ -235,42 +267,12 @@ class Attempts:
     async def _finish(
         self, waiting: Waiting, ending: Ending, stream: ReplyStream | None, call_ms: int
     ) -> None:
-        chunks = 0
         if stream is not None:
             await stream.drain()
-            chunks = stream.chunks
             if stream.broken:
-                ending = _unwritable(ending.upstream)
-        await self._settlement.answer(waiting, ending, chunks=chunks, call_ms=call_ms)
-
-
-def cancelled() -> Ending:
-    """The answer of a request whose owner took it back."""
-    return of_error(Outcome.CANCELLED, Code.CANCELLED, "the request was cancelled")
-
-
-def _unwritable(deployment: DeploymentName) -> Ending:
-    message = "the stream could not be written to Kafka"
-    return of_error(Outcome.FAILED, Code.UPSTREAM_STREAM_BROKEN, message, deployment)
-
-
-def last_word(
-    end: CallEnd,
-    deployment: DeploymentName,
-    outcome: Outcome,
-    code: Code,
-    message: str,
-    *,
-    pass_on: bool,
-) -> Ending:
-    """What the owner of a given-up request is told: the upstream's last answer where there was one."""
-    if pass_on:
-        return of_answer(end, deployment, outcome)
-    return of_error(outcome, code, message, deployment)
+                ending = unwritable(ending.upstream)
+        await self._settlement.answer(waiting, ending, stream=stream, call_ms=call_ms)
 
 
 def _nowhere(_chunk: bytes) -> None:
     """A stream that nobody reads: it is read to its end all the same."""
-
-
-_DEFAULT_POLICY = RetryPolicy()

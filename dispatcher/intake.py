@@ -8,7 +8,15 @@ from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import LaneConfig
 from headrace.schemas.errors import Code
-from headrace.schemas.names import DeploymentName, Endpoint, ModelName, RequestId
+from headrace.schemas.headers import H
+from headrace.schemas.names import (
+    DEFAULT_TENANT,
+    DeploymentName,
+    Endpoint,
+    ModelName,
+    RequestId,
+    Tenant,
+)
 from headrace.schemas.records import (
     Attempt,
     MalformedRecord,
@@ -44,6 +52,8 @@ class Unreadable(msgspec.Struct, frozen=True):
     message: str
     reply: ReplyTo | None
     source: Source
+    lasting_for: Tenant | None = None
+    """Whose it is, if it has a kind: then its end is told on `status` too."""
 
 
 def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waiting | Unreadable:
@@ -60,7 +70,7 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
     except MalformedRecord as error:
         return _unreadable(record, str(error))
     source = _source(record)
-    accepted_ms = source.timestamp_ms
+    accepted_ms = max(source.timestamp_ms, request.not_before_ms)
     attempt, history = request.attempt, request.history
     lost = tenure.ambiguous.get(record.offset)
     if lost is not None:
@@ -79,7 +89,7 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
         deadline_ms=request.deadline_ms or accepted_ms + round(lane.deadline_s * 1000),
         attempt=attempt,
         history=history,
-        due_ms=request.due_ms,
+        due_ms=request.due_ms or request.not_before_ms,
         size=len(request.body),
     )
 
@@ -130,14 +140,17 @@ def _endpoint(body: Routing) -> Endpoint:
 
 def _unreadable(record: SourceRecord, message: str) -> Unreadable:
     reply: ReplyTo | None = None
+    tenant: Tenant | None = None
     request_id = f"{record.topic}-{record.partition}-{record.offset}"
     try:
         known = read_headers(record.headers)
         reply = read_reply_to(known)
         own_id = known.get("ce_id")  # null is possible
         request_id = own_id.decode() if own_id else request_id
+        if known.get(H.KIND.value):
+            tenant = Tenant(header_text(known.get(H.TENANT.value) or DEFAULT_TENANT.encode()))
     except (MalformedRecord, ValueError):
         reply = None  # not even an address can be read: the dead letter is all there is
     return Unreadable(
-        RequestId(request_id), Code.UNPROCESSABLE_RECORD, message, reply, _source(record)
+        RequestId(request_id), Code.UNPROCESSABLE_RECORD, message, reply, _source(record), tenant
     )

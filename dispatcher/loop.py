@@ -16,14 +16,13 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import assert_never
 
-from headrace.dispatcher.attempt import Attempts, cancelled
+from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.cancels import Cancels
-from headrace.dispatcher.delays import Timers
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.intake import Unreadable, understand
 from headrace.dispatcher.lanes import LaneQueues
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.outcome import Ending, of_error
+from headrace.dispatcher.outcome import Ending, cancelled, of_error
 from headrace.dispatcher.policy.decide import decide
 from headrace.dispatcher.ports import Clock, Sources
 from headrace.dispatcher.seats import Seats
@@ -31,17 +30,16 @@ from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.dispatcher.verdicts import Before, Cancel, Defer, Dispatch, Drop, Expire, Fail
 from headrace.dispatcher.waiting import Waiting
+from headrace.dispatcher.waits import Waits
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.names import DeploymentName, ModelName, Outcome
 from headrace.schemas.replies import Cancel as CancelRecord
 
+MOST_MOVING = 2_000
+"""Requests that may be on their way to a delay topic before no more are read."""
 TICK_S = 0.25
 """How often deadlines, dead owners and commits are looked after when nothing else happens."""
-DELAY_WINDOW = 1_000
-"""Offsets of one delay partition that may wait in memory for their time."""
-DELAY_BYTES = 4 * 1024 * 1024
-"""Their bodies together: as many bytes as the largest record has."""
 
 
 class Dispatcher:
@@ -68,12 +66,14 @@ class Dispatcher:
         self._metrics = metrics
         self._clock = clock
         self._queues = LaneQueues(list(config.lanes), config.dispatcher.lower_lane_share)
-        self._timers = Timers()
-        self._maturing = Timers()
-        """Records of delay topics, until the delay of their topic is over."""
+        self._waits = Waits(config.dispatcher)
         self._cancels = Cancels()
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept_ms = 0
+        self._moving = 0
+        """Requests on their way to a delay topic."""
+        self._cancelled = False
+        """Whether any request was taken back since the last sweep."""
         self._stopping = False
         self.failure: BaseException | None = None
 
@@ -101,19 +101,26 @@ class Dispatcher:
             if waiting is None:
                 return
             if waiting.history:
-                deployment = self._seats.free(model, avoid=waiting.tried) or deployment
+                deployment = self._other_seat(waiting, now_ms)
             cancelled_by_owner = waiting.id in self._cancels
             verdict = decide(
                 waiting, now_ms=now_ms, cancelled=cancelled_by_owner, deployment=deployment
             )
             self._act(waiting, verdict)
 
+    def _other_seat(self, waiting: Waiting, now_ms: int) -> DeploymentName | None:
+        """A seat where the request was not sent to yet, else one where it may be sent again."""
+        barred = frozenset(name for name, until_ms in waiting.barred.items() if until_ms > now_ms)
+        free = self._seats.free
+        elsewhere = free(waiting.model, avoid=waiting.tried | barred)
+        return elsewhere or free(waiting.model, avoid=barred)
+
     def _act(self, waiting: Waiting, verdict: Before) -> None:
         match verdict:
             case Dispatch(deployment):
                 self._call(waiting, deployment)
             case Defer():
-                self._queues.push(waiting, first=True)
+                self._waits.look_again(waiting, self._clock.now_ms())
             case Drop():
                 pass  # not started here: whoever owns the partition now reads it again
             case Cancel():
@@ -164,13 +171,24 @@ class Dispatcher:
                 unknown = Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}")
                 self._act(waiting, unknown)
             elif tenure.delay_ms:
-                self._maturing.push(record.timestamp + tenure.delay_ms, waiting)
-            else:
+                self._waits.mature(waiting, record.timestamp + tenure.delay_ms)
+            elif not waiting.due_ms or not self._postpone(waiting):
                 self._queues.push(waiting)
+
+    def _postpone(self, waiting: Waiting) -> bool:
+        """Put a request off that came before its time; False if its time has come."""
+        now_ms = self._clock.now_ms()
+        if waiting.due_ms <= now_ms or waiting.id in self._cancels:
+            return False
+        if waiting.due_ms >= waiting.deadline_ms:
+            self._act(waiting, Expire("it is not to be sent before its deadline"))
+        elif not self._wait_here(waiting, waiting.due_ms):
+            self._delay(waiting, now_ms)
+        return True
 
     def _wake_due(self, now_ms: int) -> None:
         """Requests whose wait in memory is over: to their lane, or on to the next part of a long wait."""
-        for waiting in self._maturing.due(now_ms) + self._timers.due(now_ms):
+        for waiting in self._waits.due(now_ms):
             left_ms = waiting.due_ms - now_ms
             if left_ms <= 0:
                 self._metrics.retry_late.observe(-left_ms / 1000)
@@ -179,25 +197,19 @@ class Dispatcher:
                 self._delay(waiting, now_ms)
 
     def _wait_here(self, waiting: Waiting, due_ms: int) -> bool:
-        """Keep a request in memory until `due_ms`; False if that is too long or there are too many."""
-        limits = self._config.dispatcher
-        long_wait = due_ms - self._clock.now_ms() > limits.memory_retry_s * 1000
-        full = (
-            len(self._timers) >= limits.memory_retries
-            or self._timers.size >= limits.read_ahead_bytes
-        )
-        if self._stopping or long_wait or full:
-            return False
-        waiting.due_ms = due_ms
-        self._timers.push(due_ms, waiting)
-        return True
+        return self._waits.keep(waiting, due_ms, self._clock.now_ms())
 
     def _delay(self, waiting: Waiting, now_ms: int) -> None:
-        self._spawn(
-            self._settlement.retry(
+        self._moving += 1
+        self._spawn(self._move(waiting, now_ms))
+
+    async def _move(self, waiting: Waiting, now_ms: int) -> None:
+        try:
+            await self._settlement.retry(
                 waiting, due_ms=waiting.due_ms, now_ms=now_ms, attempt=waiting.attempt
             )
-        )
+        finally:
+            self._moving -= 1
 
     def _sweep(self, now_ms: int) -> None:
         """Answer what waits for a seat and ran out of time, or was taken back, without its turn."""
@@ -207,26 +219,30 @@ class Dispatcher:
         over = self._queues.take(
             lambda w: w.deadline_ms <= now_ms or w.id in self._cancels or not w.ours
         )
+        if self._cancelled:
+            self._cancelled = False
+            over += self._waits.take(lambda w: w.id in self._cancels)
         for waiting in over:
             taken_back = waiting.id in self._cancels
             self._act(
                 waiting, decide(waiting, now_ms=now_ms, cancelled=taken_back, deployment=None)
             )
-        waiting_retries = len(self._timers) + len(self._maturing)
-        self._metrics.observe(self._queues.records, waiting_retries, self._seats.in_use)
+        self._metrics.observe(self._queues.records, len(self._waits), self._seats.in_use)
 
     def cancel(self, cancel: CancelRecord) -> None:
         """An owner took a request back: do not start it, abort it if it runs."""
         self._cancels.add(cancel.id, cancel.deadline_ms, self._clock.now_ms())
+        self._cancelled = True
         self._attempts.cancel(cancel.id)
 
     def room(self, tenure: Tenure) -> bool:
         """Whether more of this partition may be read."""
         limits = self._config.dispatcher
+        if self._moving >= MOST_MOVING:
+            return False
         if tenure.delay_ms:
             return (
-                tenure.tracker.span < DELAY_WINDOW
-                and self._maturing.size_of(tenure) < DELAY_BYTES
+                self._waits.room(tenure)
                 and self._queues.bytes[tenure.lane] < limits.read_ahead_bytes
             )
         return (
@@ -238,14 +254,13 @@ class Dispatcher:
     def revoked(self) -> None:
         """Partitions went elsewhere: forget what was not started."""
         self._queues.take(lambda waiting: not waiting.ours)
-        self._timers.take(lambda waiting: not waiting.ours)
-        self._maturing.take(lambda waiting: not waiting.ours)
+        self._waits.take(lambda waiting: not waiting.ours)
 
     def stop(self) -> None:
         """Start nothing more. Waits in memory go on in the delay topics."""
-        self._stopping = True
+        self._stopping = self._waits.closed = True
         now_ms = self._clock.now_ms()
-        for waiting in self._timers.take(lambda w: w.started) + self._queues.take(
+        for waiting in self._waits.take(lambda w: w.started) + self._queues.take(
             lambda w: w.started
         ):
             waiting.due_ms = max(waiting.due_ms, now_ms)
@@ -261,8 +276,7 @@ class Dispatcher:
             await asyncio.wait(self._tasks)
 
     def _patience_s(self) -> float:
-        times = (self._timers.next_ms(), self._maturing.next_ms())
-        next_ms = min((at for at in times if at is not None), default=None)
+        next_ms = self._waits.next_ms()
         if next_ms is None:
             return TICK_S
         return min(TICK_S, max(0.0, (next_ms - self._clock.now_ms()) / 1000))
@@ -280,5 +294,5 @@ class Dispatcher:
     def fail(self, error: BaseException) -> None:
         """A fault of ours: stop at once, so that a successor takes over what is not done."""
         self.failure = self.failure or error
-        self._stopping = True
+        self._stopping = self._waits.closed = True
         self._sources.wake()

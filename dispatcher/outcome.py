@@ -59,6 +59,38 @@ def of_error(
     )
 
 
+def cancelled() -> Ending:
+    """The answer of a request whose owner took it back."""
+    return of_error(Outcome.CANCELLED, Code.CANCELLED, "the request was cancelled")
+
+
+def unwritable(deployment: DeploymentName) -> Ending:
+    """The answer of a request whose stream Kafka did not take."""
+    message = "the stream could not be written to Kafka"
+    return of_error(Outcome.FAILED, Code.UPSTREAM_STREAM_BROKEN, message, deployment)
+
+
+def undeliverable(ending: Ending) -> Ending:
+    """What an ending becomes where Kafka will never take its answer."""
+    message = "the answer could not be written"
+    return of_error(Outcome.DEAD_LETTERED, Code.REPLY_LOST, message, ending.upstream)
+
+
+def last_word(
+    end: CallEnd,
+    deployment: DeploymentName,
+    outcome: Outcome,
+    code: Code,
+    message: str,
+    *,
+    pass_on: bool,
+) -> Ending:
+    """What the owner of a given-up request is told: the upstream's last answer where there was one."""
+    if pass_on:
+        return of_answer(end, deployment, outcome)
+    return of_error(outcome, code, message, deployment)
+
+
 def _passed_on(headers: Mapping[str, str]) -> bytes:
     # Bytes that are no UTF-8 arrive as surrogates, which cannot be written again.
     kept = {n: value for n, value in headers.items() if n in PASSED_ON and value.isprintable()}
@@ -121,7 +153,11 @@ def event(
 
 
 def queue_ms(waiting: Waiting) -> int:
-    """Milliseconds from acceptance to the first call; 0 if none was made here."""
-    return (
-        max(0, waiting.first_call_ms - waiting.source.timestamp_ms) if waiting.first_call_ms else 0
-    )
+    """Milliseconds from acceptance, or the time before which it was not to run, to the first call.
+
+    0 if none was made here.
+    """
+    if not waiting.first_call_ms:
+        return 0
+    since_ms = max(waiting.source.timestamp_ms, waiting.record.not_before_ms)
+    return max(0, waiting.first_call_ms - since_ms)

@@ -4,24 +4,31 @@ Every method returns once Kafka has acknowledged what it wrote with `acks=all` a
 told; a crash before leaves the offset to the next owner.
 """
 
+from aiokafka.structs import RecordMetadata
+
+from headrace.dispatcher import rows
 from headrace.dispatcher.delays import tier_for
 from headrace.dispatcher.intake import Unreadable
 from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
-from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.kafka.replies import Replies, ReplyStream
+from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms
+from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms, undeliverable
 from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
-from headrace.schemas.names import Outcome, RequestId
+from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import Attempt, Headers
 from headrace.schemas.replies import PART_BYTES, Reply
 from headrace.schemas.retries import dead_letter_headers, retry_headers
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
+
+STREAMED = 200
+"""The status of an answer that begins with its chunks; any other one takes their place."""
 
 
 class Settlement:
@@ -34,11 +41,13 @@ class Settlement:
         outbox: Outbox,
         bulk: Outbox,
         replies: Replies,
+        states: States,
         events: Events,
         journals: JournalWriter,
         metrics: Metrics,
         log: Log,
     ) -> None:
+        self._states = states
         self._events = events
         self._topics = topics
         self._outbox = outbox
@@ -61,14 +70,45 @@ class Settlement:
         """As `begin`, for a record that cannot be read."""
         self._journals.started(tenure, record.offset, 1)
 
+    def running(self, waiting: Waiting, deployment: DeploymentName) -> None:
+        """Tell of an attempt of a request with a kind, in passing."""
+        self._states.running(rows.running(waiting, deployment, self._replies.source))
+
+    def lasting(self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream) -> None:
+        """A request with a kind streams: its answer is kept whole, its chunks leave on `replies`.
+
+        An answer that goes to a producer's own topic is all there, and stays as it is.
+        """
+        address, attempt = waiting.record.reply, waiting.attempt
+        if address is None or address.topic != self._topics.results:
+            return
+
+        def tell(first: RecordMetadata) -> None:
+            if waiting.attempt == attempt:
+                place = first.partition, first.offset
+                source = self._replies.source
+                self._states.running(rows.running(waiting, deployment, source, place))
+
+        stream.outlast(self._topics.replies, tell)
+
     async def answer(
-        self, waiting: Waiting, ending: Ending, *, chunks: int = 0, call_ms: int = 0
+        self,
+        waiting: Waiting,
+        ending: Ending,
+        *,
+        stream: ReplyStream | None = None,
+        call_ms: int = 0,
     ) -> None:
-        """Tell whoever waits, then the accounts, then the journal. `chunks` precede the final."""
+        """Tell whoever waits, then the accounts, then the journal. The chunks of `stream` are acked."""
+        place: tuple[int, int, int] | None = None
+        told = ending
         try:
-            await self._tell(waiting, ending, chunks)
+            place = await self._tell(waiting, ending, stream)
         except Undeliverable as error:
             await self._bury(waiting, Reason.REPLY_UNDELIVERABLE, str(error))
+            told = undeliverable(ending)
+        if waiting.record.kind is not None:
+            await self._states.ended(rows.terminal(waiting, told, place))
         self._account(waiting, ending, call_ms)
         self._done(waiting, ending.outcome.value)
 
@@ -102,6 +142,8 @@ class Settlement:
         self.begin(waiting)
         await self._bury(waiting, reason, message)
         ending = of_error(Outcome.DEAD_LETTERED, Code.UNPROCESSABLE_RECORD, message)
+        if waiting.record.kind is not None:
+            await self._states.ended(rows.terminal(waiting, ending, None))
         self._account(waiting, ending, 0)
         self._done(waiting, ending.outcome.value)
 
@@ -120,14 +162,7 @@ class Settlement:
             code=unreadable.code.value,
             reason=unreadable.message,
         )
-        if unreadable.reply is not None:
-            ending = of_error(Outcome.DEAD_LETTERED, unreadable.code, unreadable.message)
-            try:
-                await self._replies.final(unreadable.reply, _reply(unreadable.id, ending))
-            except Undeliverable as error:
-                self._log.warning(
-                    "reply_undeliverable", request_id=unreadable.id, reason=str(error)
-                )
+        await self._tell_rejected(unreadable)
         self._journals.finished(tenure, record.offset, Outcome.DEAD_LETTERED.value)
 
     def attempt_event(self, waiting: Waiting, attempt: Attempt, call_ms: int) -> None:
@@ -142,17 +177,37 @@ class Settlement:
         )
         self._events.add(waiting.record.tenant, value)
 
-    async def _tell(self, waiting: Waiting, ending: Ending, chunks: int) -> None:
+    async def _tell(
+        self, waiting: Waiting, ending: Ending, stream: ReplyStream | None
+    ) -> tuple[int, int, int] | None:
         address = waiting.record.reply
         if address is None:
-            return
+            return None
         reply = _reply(waiting.id, ending)
-        reply.seq = chunks + 1
+        if stream is not None:
+            reply.seq = stream.chunks + 1
+            if stream.lasts and ending.status == STREAMED:
+                reply.body, reply.whole = stream.kept + ending.body, True
         reply.attempt = waiting.attempt
         reply.instance = address.instance
-        reply.attempts = waiting.attempt if waiting.first_call_ms else waiting.attempt - 1
+        reply.attempts = rows.calls(waiting)
         reply.queue_ms = queue_ms(waiting)
-        await self._replies.final(address, reply)
+        return await self._replies.final(address, reply)
+
+    async def _tell_rejected(self, unreadable: Unreadable) -> None:
+        ending = of_error(Outcome.DEAD_LETTERED, unreadable.code, unreadable.message)
+        place: tuple[int, int, int] | None = None
+        if unreadable.reply is not None:
+            try:
+                reply = _reply(unreadable.id, ending)
+                place = await self._replies.final(unreadable.reply, reply)
+            except Undeliverable as error:
+                self._log.warning(
+                    "reply_undeliverable", request_id=unreadable.id, reason=str(error)
+                )
+        if unreadable.lasting_for is not None:
+            row = rows.rejected(unreadable.lasting_for, unreadable.id, ending, place)
+            await self._states.ended(row)
 
     async def _bury(self, waiting: Waiting, reason: Reason, message: str) -> None:
         headers = dead_letter_headers(

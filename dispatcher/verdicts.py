@@ -38,6 +38,10 @@ class Retry(msgspec.Struct, frozen=True):
     """Whether the attempt that just ended uses up the allowance; a throttled one does not."""
     elsewhere: bool = False
     """Prefer a deployment that this request has not been sent to."""
+    barred_ms: int = 0
+    """With `elsewhere`: until then not to the deployment that was just called."""
+    budgeted: bool = True
+    """Whether it takes a credit of the retry budget; what a throttling upstream asked for does not."""
 
 
 class Reason(StrEnum):

@@ -1,5 +1,7 @@
 """A request as the dispatcher holds it: the record, where it stands, and what was tried so far."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from headrace.dispatcher.tenure import Tenure
@@ -29,6 +31,8 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     """Whether the journal knows a call of it: then this process finishes it, owner or not."""
     due_ms: int = 0
     """Not before this time, where it waits for one."""
+    barred: Mapping[DeploymentName, int] = {}
+    """Deployments that asked to be left alone, and until when."""
     first_call_ms: int = 0
     size: int = 0
 
@@ -46,3 +50,12 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     def tried(self) -> frozenset[DeploymentName]:
         """Deployments it was sent to before."""
         return frozenset(attempt.deployment for attempt in self.history)
+
+
+def unbarred_ms(waiting: Waiting, due_ms: int) -> int:
+    """When a request that is due at `due_ms` may go to any deployment.
+
+    For one that leaves this process: the next one does not know who asked to be left alone. What
+    is barred to the deadline is barred for good, and not waited for.
+    """
+    return max(due_ms, *(at for at in waiting.barred.values() if at < waiting.deadline_ms), 0)

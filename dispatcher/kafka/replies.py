@@ -10,6 +10,7 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
@@ -37,15 +38,38 @@ class ReplyStream:
         self._queued = 0
         self._handled = 0
         self._last_ack: Future[RecordMetadata] | None = None
+        self._kept: list[bytes] | None = None
+        self._first: Callable[[RecordMetadata], object] | None = None
         self.chunks = 0
         """Chunks handed to the producer: how many precede the final."""
         self.broken = False
         """Kafka did not take a chunk: nothing after it is written, so that no hole looks whole."""
 
+    def outlast(self, topic: str, first: Callable[[RecordMetadata], object]) -> None:
+        """The request's answer goes elsewhere, and whole: chunks to `topic`, and kept for the answer.
+
+        `first` is told where the first chunk stands.
+        """
+        self._address = msgspec.structs.replace(self._address, topic=topic)
+        self._kept = []
+        self._first = first
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the final has to hold the chunks too."""
+        return self._kept is not None
+
+    @property
+    def kept(self) -> bytes:
+        """All chunks, of a stream that is to outlast them."""
+        return b"".join(self._kept or ())
+
     def forward(self, chunk: bytes) -> None:
         """Queue one chunk."""
         if self.broken:
             return
+        if self._kept is not None:
+            self._kept.append(chunk)
         base = self._base
         reply = Reply(
             id=base.id,
@@ -67,6 +91,8 @@ class ReplyStream:
         else:
             self.chunks += 1
             self._last_ack = ack
+            if self._first is not None:
+                ack.add_done_callback(self._acked_first)
         if self._drained is not None and self._is_drained and not self._drained.done():
             self._drained.set_result(None)
 
@@ -77,6 +103,11 @@ class ReplyStream:
             await self._drained
         if self._last_ack is not None:
             await asyncio.wait([self._last_ack])
+
+    def _acked_first(self, ack: "Future[RecordMetadata]") -> None:
+        first, self._first = self._first, None
+        if first is not None and not ack.cancelled() and ack.exception() is None:
+            first(ack.result())
 
     @property
     def _is_drained(self) -> bool:
@@ -94,6 +125,8 @@ class Replies:
     def __init__(
         self, *, source: bytes, finals: Outbox, chunks: Outbox, bulk: Outbox, gone: Gone, log: Log
     ) -> None:
+        self.source = source.decode()
+        """The process, as its records name it."""
         self._source = source
         self._finals = finals
         self._chunks = chunks
@@ -148,28 +181,36 @@ class Replies:
         if error is not None:
             self._log.warning("chunk_lost", code=type(error).__name__)
 
-    async def final(self, address: ReplyTo, reply: Reply) -> None:
-        """Send a final, in parts where it is long; returns when acknowledged. Raises `Undeliverable`."""
-        body, key = reply.body, reply.id.encode()
+    async def final(self, address: ReplyTo, reply: Reply) -> tuple[int, int, int]:
+        """Send a final, in parts where it is long; returns when acknowledged.
+
+        Returns its partition, the offset of its first part, and how many parts there are. Raises
+        `Undeliverable`.
+        """
+        body = reply.body
         if len(body) <= PART_BYTES:
-            await self._finals.send(
+            ack = await self._send(self._finals, address, reply, body)
+            return ack.partition, ack.offset, 1
+        parts = [body[i : i + PART_BYTES] for i in range(0, len(body), PART_BYTES)]
+        place: tuple[int, int] | None = None
+        for number, part in enumerate(parts, 1):
+            reply.part = (number, len(parts))
+            ack = await self._send(self._bulk, address, reply, part)
+            place = place or (ack.partition, ack.offset)
+        return *(place or (0, 0)), len(parts)
+
+    async def _send(
+        self, outbox: Outbox, address: ReplyTo, reply: Reply, value: bytes
+    ) -> RecordMetadata:
+        while True:
+            ack = await outbox.send(
                 address.topic,
-                body,
-                key=key,
+                value,
+                key=reply.id.encode(),
                 headers=encode(reply, self._source),
                 partition=address.partition,
                 gone=self._gone,
             )
-            return
-        parts = [body[i : i + PART_BYTES] for i in range(0, len(body), PART_BYTES)]
-        for number, part in enumerate(parts, 1):
-            reply.part = (number, len(parts))
-            headers = encode(reply, self._source)
-            await self._bulk.send(
-                address.topic,
-                part,
-                key=key,
-                headers=headers,
-                partition=address.partition,
-                gone=self._gone,
-            )
+            if ack.offset >= 0:
+                return ack
+            # Kafka has it and does not know any more where: readers drop a repeat, which has a place.

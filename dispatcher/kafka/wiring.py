@@ -20,6 +20,7 @@ from headrace.dispatcher.kafka.reach import Reach
 from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.kafka.source import Source
 from headrace.dispatcher.kafka.sources import AllSources
+from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Reader, TakeCancel
@@ -57,6 +58,7 @@ class Wiring:
             gone=self.directory.gone,
             log=log,
         )
+        self.states = States(self.topics.status, passing=self._control, finals=self.finals, log=log)
         self.sources = AllSources(
             journals=self.journals,
             fleet=fleet,
@@ -89,7 +91,13 @@ class Wiring:
 
     def writers(self) -> Iterable[Coroutine[None, None, None]]:
         """What runs from the connection to the end."""
-        return self._follower.run(), self.journals.run(), self.replies.run(), self.events.run()
+        return (
+            self._follower.run(),
+            self.journals.run(),
+            self.replies.run(),
+            self.events.run(),
+            self.states.run(),
+        )
 
     async def join(self, reader: Reader) -> Iterable[Coroutine[None, None, None]]:
         """Join all groups; returns what then reads them."""

@@ -7,13 +7,17 @@ How it works. `signals` says what the end means; then, in this order:
 3. What was never sent is sent again at once, the first time for free.
 4. Throttling waits as asked and is no attempt, but a bounded number of times.
 5. Everything else is repeated with backoff until the allowance is used up: a dead letter.
-6. A wait that leaves no time for an answer before the deadline is not begun: `Expire`.
+6. A repeat that the retry budget has no credit for yet is put off, never given up for that.
+7. A wait that leaves no time for an answer before the deadline is not begun: another deployment
+   now, else `Expire`.
 
 The client of a dead-lettered or expired request gets the upstream's own last answer where there is
 one (`pass_on`): a 500 stays a 500, byte for byte.
 """
 
 from dataclasses import dataclass
+
+import msgspec
 
 from headrace.dispatcher.policy import backoff, retry_after
 from headrace.dispatcher.policy.signals import Signal, classify, code_of
@@ -79,12 +83,14 @@ def after_call(
     roll: float,
     *,
     service_ms: int = 0,
+    credit_ms: int = 0,
     elsewhere: bool = False,
 ) -> After:
     """The verdict on a call that ended with `end`.
 
-    `roll` in [0, 1). `service_ms`: how long a call of this model usually takes. `elsewhere`:
-    another deployment, to which this request has not been sent, could take it.
+    `roll` in [0, 1). `service_ms`: how long a call of this model usually takes. `credit_ms`: how
+    long until the retry budget allows a repeat. `elsewhere`: another deployment, to which this
+    request has not been sent, could take it.
     """
     signal = classify(end)
     if end.forwarded:
@@ -97,7 +103,9 @@ def after_call(
     if signal is Signal.TERMINAL or (signal is Signal.CREDENTIAL and not may_move):
         return Settle(Outcome.FAILED)
     retry = _next(end, signal, tried, now_ms, roll, elsewhere=elsewhere)
-    return _bounded(retry, end, tried, policy, service_ms)
+    if _exhausted(retry, tried, policy):
+        return _give_up(end, tried)
+    return _in_time(retry, end, tried, now_ms, service_ms, credit_ms, elsewhere=elsewhere)
 
 
 def attempt_of(
@@ -128,39 +136,64 @@ def _next(
     elsewhere: bool,
 ) -> Retry:
     """The retry that this end calls for, were there no bounds."""
-    asked_ms = retry_after.read(end.headers, now_ms)
     if signal is Signal.NOT_SENT and not tried.was_not_sent:
         return Retry(now_ms, signal, counted=False, elsewhere=elsewhere)
     if signal is Signal.CREDENTIAL:
-        return Retry(now_ms, signal, counted=True, elsewhere=True)
+        # The same key would be refused again, however long the others have no seat.
+        return Retry(now_ms, signal, counted=True, elsewhere=True, barred_ms=tried.deadline_ms)
     if _is_throttled(signal):
-        if elsewhere:
-            return Retry(now_ms, signal, counted=False, elsewhere=True)
+        return _when_throttled(end, signal, tried, now_ms, roll, elsewhere=elsewhere)
+    wait_ms = backoff.transient_ms(tried.failures + 1, roll)
+    asked_ms = now_ms + (retry_after.read(end.headers, now_ms) or 0)
+    if elsewhere:
+        return Retry(now_ms + wait_ms, signal, counted=True, elsewhere=True, barred_ms=asked_ms)
+    return Retry(max(now_ms + wait_ms, asked_ms), signal, counted=True)
+
+
+def _when_throttled(
+    end: CallEnd, signal: Signal, tried: Tried, now_ms: int, roll: float, *, elsewhere: bool
+) -> Retry:
+    """Another deployment at once, else this one when it is due."""
+    asked_ms = retry_after.read(end.headers, now_ms)
+    times = tried.throttled + 1
+    if signal is Signal.QUOTA and asked_ms is None:
+        asked_ms = retry_after.read_reset(end.headers, now_ms)
         # A quota that does not say when it is refilled is asked rarely from the start.
-        times = 20 if signal is Signal.QUOTA else tried.throttled + 1
-        wait_ms = backoff.throttle_ms(times, roll, asked_ms)
-        return Retry(now_ms + wait_ms, signal, counted=False)
-    wait_ms = max(backoff.transient_ms(tried.failures + 1, roll), asked_ms or 0)
-    return Retry(now_ms + wait_ms, signal, counted=True, elsewhere=elsewhere)
+        times = 20 if asked_ms is None else times
+    due_ms = now_ms + backoff.throttle_ms(times, roll, asked_ms)
+    if not elsewhere:
+        return Retry(due_ms, signal, counted=False, budgeted=False)
+    return Retry(now_ms, signal, counted=False, elsewhere=True, budgeted=False, barred_ms=due_ms)
 
 
-def _bounded(
-    retry: Retry, end: CallEnd, tried: Tried, policy: RetryPolicy, service_ms: int
-) -> After:
-    """The retry, or what takes its place where the allowance or the time is used up."""
-    if _exhausted(retry, tried, policy):
-        return DeadLetter(
-            Reason.ATTEMPTS_EXHAUSTED,
-            _code(end),
-            f"given up after {tried.attempt} upstream calls; the last ended with {_what(end)}",
-            pass_on=end.answered,
-        )
-    if retry.due_ms + service_ms > tried.deadline_ms:
-        return Expire(
-            f"no time is left for another call; the last ended with {_what(end)}",
-            pass_on=end.answered,
-        )
-    return retry
+def _in_time(
+    retry: Retry,
+    end: CallEnd,
+    tried: Tried,
+    now_ms: int,
+    service_ms: int,
+    credit_ms: int,
+    *,
+    elsewhere: bool,
+) -> Retry | Expire:
+    """The retry as the budget and the deadline allow it; what would come too late is not waited for."""
+    soonest_ms = now_ms + (credit_ms if retry.budgeted else 0)
+    due_ms = max(retry.due_ms, soonest_ms)
+    if due_ms + service_ms > tried.deadline_ms and elsewhere:
+        due_ms = soonest_ms
+    if due_ms + service_ms > tried.deadline_ms:
+        message = f"no time is left for another call; the last ended with {_what(end)}"
+        return Expire(message, pass_on=end.answered)
+    return msgspec.structs.replace(retry, due_ms=due_ms)
+
+
+def _give_up(end: CallEnd, tried: Tried) -> DeadLetter:
+    return DeadLetter(
+        Reason.ATTEMPTS_EXHAUSTED,
+        _code(end),
+        f"given up after {tried.attempt} upstream calls; the last ended with {_what(end)}",
+        pass_on=end.answered,
+    )
 
 
 def _exhausted(retry: Retry, tried: Tried, policy: RetryPolicy) -> bool:

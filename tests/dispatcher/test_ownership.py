@@ -10,8 +10,10 @@ from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward
+from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tenure import Tenure
@@ -56,6 +58,7 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
         outbox=cast("Outbox", Unwritable()),
         bulk=cast("Outbox", Unwritable()),
         replies=cast("Replies", None),
+        states=cast("States", Unwritable()),
         events=cast("Events", None),
         journals=journals,
         metrics=metrics,
@@ -69,7 +72,7 @@ def attempts_that_must_not_call(owner: Tenure) -> Attempts:
     journals = JournalWriter(cast("Outbox", Unwritable()), 0)
     return Attempts(
         upstream=Unwritable(),
-        policies={},
+        repeats=Repeats({}),
         replies=cast("Replies", None),
         settlement=settlement(journals, metrics),
         journals=journals,

@@ -7,11 +7,12 @@ from prometheus_client import CollectorRegistry
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.sources import AllSources
-from headrace.dispatcher.loop import DELAY_BYTES, Dispatcher
+from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tenure import Tenure
+from headrace.dispatcher.waits import DELAY_BYTES
 from headrace.schemas.config.model import Config
 from support.dispatch import APPENDED_MS, Record, process, tenure
 
@@ -68,5 +69,5 @@ def test_waiting_records_of_delay_topics_leave_room_for_retries_in_memory() -> N
     reader = dispatcher(memory_retries=2)
     owner = tenure(delay_ms=600_000)
     reader._read(owner, [Record(offset=offset) for offset in range(5)])
-    (waiting,) = reader._maturing.take(lambda one: one.offset == 0)
+    (waiting,) = reader._waits.take(lambda one: one.offset == 0)
     assert reader._wait_here(waiting, APPENDED_MS + 500)

@@ -38,6 +38,11 @@ def after(end: CallEnd, tried: Tried = FIRST, **more: bool | int) -> After:
     )
 
 
+def throttled(wait_ms: int, signal: Signal = Signal.THROTTLE) -> Retry:
+    """The retry that waits as it was asked to: no attempt, and nothing out of the budget."""
+    return Retry(NOW_MS + wait_ms, signal, counted=False, budgeted=False)
+
+
 def again(tried: Tried, end: CallEnd, verdict: After) -> Tried:
     """What was tried once `end` is written down."""
     line = attempt_of(end, verdict, number=tried.attempt, at_ms=NOW_MS, deployment=EAST)
@@ -60,7 +65,7 @@ def test_a_billing_429_settles_as_failed() -> None:
 @pytest.mark.parametrize("end", [CallEnd(status=401), CallEnd(status=429, body=BILLING)])
 def test_a_spent_credential_moves_to_another_deployment_at_once(end: CallEnd) -> None:
     assert after(end, elsewhere=True) == Retry(
-        NOW_MS, Signal.CREDENTIAL, counted=True, elsewhere=True
+        NOW_MS, Signal.CREDENTIAL, counted=True, elsewhere=True, barred_ms=FIRST.deadline_ms
     )
 
 
@@ -103,7 +108,7 @@ def test_a_broken_last_attempt_has_nothing_to_pass_on(broken: Break, code: Code)
 
 
 def test_a_throttled_call_waits_as_asked_and_does_not_count() -> None:
-    assert after(THROTTLED) == Retry(NOW_MS + 7_000, Signal.THROTTLE, counted=False)
+    assert after(THROTTLED) == throttled(7_000)
 
 
 def test_throttling_backs_off_when_nothing_is_asked() -> None:
@@ -119,12 +124,19 @@ def test_throttling_backs_off_when_nothing_is_asked() -> None:
 
 def test_a_throttled_call_moves_to_a_free_deployment_at_once() -> None:
     verdict = after(THROTTLED, elsewhere=True)
-    assert verdict == Retry(NOW_MS, Signal.THROTTLE, counted=False, elsewhere=True)
+    assert verdict == Retry(
+        NOW_MS,
+        Signal.THROTTLE,
+        counted=False,
+        elsewhere=True,
+        barred_ms=NOW_MS + 7_000,
+        budgeted=False,
+    )
 
 
 def test_a_spent_daily_quota_is_asked_rarely() -> None:
     end = CallEnd(status=429, body=b'{"error":{"message":"tokens per day (TPD)"}}')
-    assert after(end) == Retry(NOW_MS + 90_000, Signal.QUOTA, counted=False)
+    assert after(end) == throttled(90_000, Signal.QUOTA)
 
 
 def test_a_call_that_was_not_sent_is_sent_again_at_once_the_first_time_only() -> None:
@@ -143,7 +155,7 @@ def test_an_ambiguous_call_is_repeated_and_tagged() -> None:
 def test_a_call_lost_in_a_crash_does_not_lengthen_the_next_throttle() -> None:
     lost = Attempt(1, NOW_MS, DeploymentName(""), 0, "lost_in_crash", counted=False)
     verdict = after(CallEnd(status=429), replace(FIRST, attempt=2, history=(lost,)))
-    assert verdict == Retry(NOW_MS + 750, Signal.THROTTLE, counted=False)
+    assert verdict == throttled(750)
 
 
 def test_an_answer_above_the_bound_fails() -> None:

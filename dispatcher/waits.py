@@ -1,0 +1,74 @@
+"""Requests that wait for a time in this process, within bounds. No I/O.
+
+Two kinds: records of delay topics until the delay of their topic is over, and what waits for a short
+time only (a retry, the rest of a longer wait), for which a delay topic would not be worth its write.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from headrace.dispatcher.delays import Timers
+from headrace.dispatcher.tenure import Tenure
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.config.model import DispatcherConfig
+
+LOOK_AGAIN_MS: Final = 100
+"""How soon a request looks again for a deployment that has not asked to be left alone."""
+DELAY_WINDOW: Final = 1_000
+"""Offsets of one delay partition that may wait in memory for their time."""
+DELAY_BYTES: Final = 4 * 1024 * 1024
+"""Their bodies together: as many bytes as the largest record has."""
+
+
+class Waits:
+    """All waits of one process."""
+
+    def __init__(self, limits: DispatcherConfig) -> None:
+        self._limits = limits
+        self._short = Timers()
+        self._maturing = Timers()
+        self.closed = False
+        """Whether nothing more may begin to wait here."""
+
+    def __len__(self) -> int:
+        return len(self._short) + len(self._maturing)
+
+    def mature(self, waiting: Waiting, at_ms: int) -> None:
+        """Hold a record of a delay topic until `at_ms`, when the topic's delay is over."""
+        self._maturing.push(at_ms, waiting)
+
+    def keep(self, waiting: Waiting, due_ms: int, now_ms: int) -> bool:
+        """Hold a request until `due_ms`; False if that is too long or there are too many."""
+        limits = self._limits
+        long_wait = due_ms - now_ms > limits.memory_retry_s * 1000
+        # What comes from delay topics has bounds of its own, and takes no room from these.
+        full = (
+            len(self._short) >= limits.memory_retries or self._short.size >= limits.read_ahead_bytes
+        )
+        if self.closed or long_wait or full:
+            return False
+        waiting.due_ms = due_ms
+        self._short.push(due_ms, waiting)
+        return True
+
+    def look_again(self, waiting: Waiting, now_ms: int) -> None:
+        """No seat is free but where it may not go yet: that is no reason to hold up the others."""
+        waiting.due_ms = now_ms + LOOK_AGAIN_MS
+        self._short.push(waiting.due_ms, waiting)
+
+    def due(self, now_ms: int) -> list[Waiting]:
+        """Take what need not wait here any longer; a long wait may have further parts."""
+        return self._maturing.due(now_ms) + self._short.due(now_ms)
+
+    def next_ms(self) -> int | None:
+        """When the next one is due."""
+        times = (self._short.next_ms(), self._maturing.next_ms())
+        return min((at for at in times if at is not None), default=None)
+
+    def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out all that meet `condition`, due or not."""
+        return self._short.take(condition) + self._maturing.take(condition)
+
+    def room(self, tenure: Tenure) -> bool:
+        """Whether more of this delay partition may be read."""
+        return tenure.tracker.span < DELAY_WINDOW and self._maturing.size_of(tenure) < DELAY_BYTES
