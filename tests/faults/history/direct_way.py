@@ -24,8 +24,6 @@ from headrace.schemas.names import LaneName
 from headrace.schemas.replies import Reply, decode
 from headrace.schemas.topics import Topics
 
-REPLICATION = 1
-
 
 def own_topic(prefix: str, tenant: str) -> str:
     """Where a tenant of the driver's reads its answers."""
@@ -129,7 +127,7 @@ class DirectWay:
                 NewTopic(
                     topic,
                     1,
-                    REPLICATION,
+                    self._target.copies,
                     topic_configs={"message.timestamp.type": "LogAppendTime"},
                 )
                 for topic in self._own.values()

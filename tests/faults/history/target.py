@@ -19,6 +19,8 @@ class Target:
     """Before the names of the topics."""
     tenants: Mapping[str, str]
     """API key by tenant; an empty key under `auth: open`."""
+    copies: int = 1
+    """Replication factor of topics that the driver makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
