@@ -199,10 +199,9 @@ class RetryConfig(Section):
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     """Upstream calls that count, the first one included; then the request is dead-lettered."""
     budget: Annotated[float, Field(ge=0, le=10)] = 0.2
-    """Repeats that are allowed for each first call, over a minute; beyond it they wait. Of the model,
-    in each dispatcher process. What a throttling upstream asked for is not counted."""
+    """Repeats of failed calls for each first call of the last minute; beyond it repeats wait."""
     budget_floor_per_s: Annotated[float, Field(gt=0, le=100_000)] = 10
-    """Repeats a second that are allowed besides."""
+    """Repeats a second that are allowed besides, per dispatcher process."""
 
 
 class ModelConfig(Section):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.dispatcher.policy.retry_after import LONGEST_MS, read
+from headrace.dispatcher.policy.retry_after import LONGEST_MS, read, read_reset
 
 NOW_MS = 1_790_000_000_500
 
@@ -68,4 +68,46 @@ def test_reading_never_raises_and_stays_within_a_day(text: str, unit: str) -> No
 )
 def test_odd_dates_never_raise(text: str) -> None:
     wait_ms = read({"retry-after": text}, NOW_MS)
+    assert wait_ms is None or 0 <= wait_ms <= LONGEST_MS
+
+
+@pytest.mark.parametrize(
+    ("reset", "wait_ms"),
+    [
+        ("6m0s", 360_000),
+        ("8.64s", 8_640),
+        ("20ms", 20),
+        ("1d2h", 93_600_000),
+        ("400d", LONGEST_MS),
+        ("1h30m15s", 5_415_000),
+        ("", None),
+        ("soon", None),
+        ("12", None),
+        ("2026-09-21T14:13:30Z", 10_000),
+        ("2026-09-21T14:13:10Z", 0),
+        ("9999-12-31T23:59:59+00:00", LONGEST_MS),
+    ],
+)
+def test_a_spent_limit_tells_when_it_is_filled_up(reset: str, wait_ms: int | None) -> None:
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": reset}
+    expected = min(wait_ms, LONGEST_MS) if wait_ms is not None else None
+    assert read_reset(headers, 1_790_000_000_000) == expected
+
+
+def test_the_last_of_the_spent_limits_counts_and_no_other() -> None:
+    headers = {
+        "anthropic-ratelimit-requests-remaining": "0",
+        "anthropic-ratelimit-requests-reset": "2026-09-21T14:13:25Z",
+        "anthropic-ratelimit-tokens-remaining": "0",
+        "anthropic-ratelimit-tokens-reset": "2026-09-21T14:13:27Z",
+        "x-ratelimit-remaining-images": "4",
+        "x-ratelimit-reset-images": "3h",
+    }
+    assert read_reset(headers, 1_790_000_000_000) == 7_000
+
+
+@given(st.text(max_size=40))
+def test_no_reset_header_raises(said: str) -> None:
+    headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": said}
+    wait_ms = read_reset(headers, 1_790_000_000_000)
     assert wait_ms is None or 0 <= wait_ms <= LONGEST_MS
