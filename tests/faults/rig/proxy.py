@@ -107,10 +107,12 @@ class Proxy:
         for link in tuple(self._links):
             link.strand()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         link = _Link(self, writer)
         self._links.add(link)
@@ -124,7 +126,6 @@ class Proxy:
         finally:
             link.close()
             self._links.discard(link)
-            self._tasks.discard(task)
 
 
 class _Link:

@@ -1,0 +1,89 @@
+"""Runs `headrace` with faults inside the process, at points no signal from outside could hit.
+
+`RIG_ARMS` holds words, separated by `;`:
+
+    kill=before:final:5    SIGKILL instead of sending the 5th final reply
+    kill=after:delay:1     SIGKILL when Kafka has acknowledged the 1st retry record
+    crash=WORD             SIGSEGV when a record with WORD in its body is decoded
+    block_s=30             SIGUSR1 stops the event loop for so long
+
+The kinds of records are `final`, `delay`, `dead`. Nothing of Headrace is replaced: the points are
+in the Kafka client, and in the decoder of records.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from headrace.schemas import records
+
+KINDS: dict[str, Callable[[str, dict[str, bytes]], bool]] = {
+    "final": lambda _, headers: headers.get("headrace-final") == b"1",
+    "delay": lambda topic, _: ".delay." in topic,
+    "dead": lambda topic, _: topic.endswith("dead-letters"),
+}
+
+
+def arm(words: str) -> None:
+    """Put every fault in its place."""
+    for word in filter(None, words.split(";")):
+        name, _, value = word.partition("=")
+        ARMS[name](value)
+
+
+def arm_kill(value: str) -> None:
+    """See the module."""
+    when, kind, number = value.split(":")
+    left = int(number)
+    matches = KINDS[kind]
+    send = AIOKafkaProducer.send
+
+    async def killing(self: Any, topic: str, *more: Any, headers: Any = None, **named: Any) -> Any:
+        nonlocal left
+        wanted = matches(topic, dict(headers or ()))
+        left -= wanted
+        if wanted and left == 0 and when == "before":
+            die()
+        ack = await send(self, topic, *more, headers=headers, **named)
+        if wanted and left == 0:
+            asyncio.ensure_future(ack).add_done_callback(lambda _: die())
+        return ack
+
+    AIOKafkaProducer.send = killing
+
+
+def arm_crash(value: str) -> None:
+    """See the module."""
+    decode = records.decode
+    killer = value.encode()
+
+    def crashing(body: bytes | None, *more: Any, **named: Any) -> Any:
+        if body is not None and killer in body:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return decode(body, *more, **named)
+
+    records.decode = crashing
+
+
+def arm_block(value: str) -> None:
+    """See the module."""
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(float(value)))
+
+
+def die() -> None:
+    """As kill -9 would."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+ARMS = {"kill": arm_kill, "crash": arm_crash, "block_s": arm_block}
+
+if __name__ == "__main__":
+    arm(os.environ["RIG_ARMS"])
+    from headrace.cli.main import main
+
+    main()

@@ -1,0 +1,179 @@
+"""What a case has in its hands: the installation, the load, the history, and a place for its findings."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from aiokafka.admin import AIOKafkaAdminClient
+
+from faults.history.driver import Driver
+from faults.history.events import Event, Way
+from faults.history.history import History, read_history
+from faults.history.target import Mix
+from faults.rig import timing
+from faults.rig.brokers import Cluster
+from faults.rig.fleet import Fleet
+from faults.rig.process import Process
+from faults.rig.settle import behind
+from headrace.cli.mock.log import LoggedCall
+from support.eventually import eventually
+from support.http_client import Client
+from support.installation import Installation
+
+LIVENESS_S = 15.0
+"""P12."""
+MIXED = Mix(ways={Way.SYNC: 6, Way.STREAM: 2, Way.DIRECT: 2}, timeout_s=60.0)
+HTTP_ONLY = Mix(ways={Way.SYNC: 3, Way.STREAM: 1}, timeout_s=60.0)
+POLL_S = 0.1
+LANES = ("interactive", "standard", "batch")
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Play(Installation):
+    """One case in progress; `expect` keeps what did not hold.
+
+    Of an `Installation` it has the means to read and write topics; its processes are `fleet`'s.
+    """
+
+    def __init__(self, fleet: Fleet, history: History) -> None:
+        self.fleet = fleet
+        self.cluster: Cluster = fleet.cluster
+        self.history = history
+        self.topics = fleet.topics
+        self.bootstrap = fleet.cluster.bootstrap
+        self.url = f"{fleet.url(fleet.ingress[0])}/v1"
+        self.findings: list[str] = []
+        self.recover_s: float | None = None
+        self.more_allowed = 0
+        """Re-executions that the case allows besides those a crash explains."""
+        self.settled = True
+        """Whether the case waits until nothing is open; else what has no end is not called lost."""
+        self.unknown_allowed = False
+        """Whether clients may be left without an answer (their ingress was killed)."""
+        self.errors_allowed: frozenset[str] = frozenset()
+        """Codes of errors that a client may see."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What clients lived through so far."""
+        return list(read_history(self.fleet.folder))
+
+    def calls(self, request_id: str | None = None) -> list[LoggedCall]:
+        """The upstream's own log, of one request or whole."""
+        every = self.fleet.calls()
+        return [one for one in every if request_id in (None, one.received.request_id)]
+
+    def expect(self, held: bool, otherwise: str) -> None:
+        """Keep `otherwise` as a finding if it did not hold."""
+        if not held:
+            self.findings.append(otherwise)
+
+    def recovers(self, seconds: float | None, within_s: float = LIVENESS_S) -> None:
+        """The worst recovery of the case; beyond `within_s` it is a finding."""
+        if seconds is None:
+            self.findings.append("nothing was completed after the fault")
+            return
+        self.recover_s = max(self.recover_s or 0.0, seconds)
+        self.expect(seconds <= within_s, f"recovered after {seconds:.1f} s, not {within_s:g} s")
+
+    @asynccontextmanager
+    async def load(self, count: int, per_s: float, mix: Mix = MIXED) -> AsyncIterator[Driver]:
+        """Traffic while the block runs; its end waits for every client."""
+        async with Driver(self.fleet.target, mix, self.history) as driver:
+            sending = asyncio.create_task(driver.send(count, per_s))
+            try:
+                yield driver
+                await sending
+                await driver.ended()
+            finally:
+                sending.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sending
+
+    async def until_calls(self, count: int, within_s: float = 60.0) -> None:
+        """Wait until the upstream has seen so many."""
+        await self.until(lambda: len(self.fleet.calls()) >= count, within_s)
+
+    async def until(self, condition: Callable[[], object], within_s: float = 30.0) -> None:
+        """Wait for it. Raises `AssertionError`."""
+        await eventually(condition, within_s=within_s, every_s=POLL_S)
+
+    async def lasts(self, seconds: float) -> None:
+        """How long a fault is there."""
+        await asyncio.sleep(seconds)
+
+    async def settle(self, within_s: float = 60.0) -> None:
+        """Wait until every group has committed all that its topics hold: nothing is open any more."""
+
+        async def done() -> bool:
+            return not await behind(self.bootstrap, self.topics, LANES)
+
+        await eventually(done, within_s=within_s, every_s=0.25)
+
+    @contextlib.contextmanager
+    def fault(self, what: str, who: str) -> Iterator[int]:
+        """What is done inside is a fault; gives its beginning in epoch ms."""
+        at = now_ms()
+        with self.history.fault(what, who):
+            yield at
+
+    async def kill(self, process: Process) -> int:
+        """SIGKILL, as a fault; when it was, in epoch ms."""
+        with self.fault("kill", process.name) as at:
+            await process.kill()
+        return at
+
+    async def dies(self, process: Process, within_s: float = 60.0) -> int:
+        """Wait until an armed process has killed itself; when that was seen, in epoch ms."""
+        async with asyncio.timeout(within_s):
+            await process.wait()
+        with self.fault("kill", process.name) as at:
+            return at
+
+    def first_ok_s(self, at: int) -> float | None:
+        """See `timing.first_ok_s`."""
+        return timing.first_ok_s(self.events, at)
+
+    def last_end_s(self, at: int) -> float:
+        """See `timing.last_end_s`."""
+        return timing.last_end_s(self.events, at)
+
+    async def metric(self, process: Process, name: str) -> float:
+        """The sum over all labels of one metric."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(self.fleet.metrics_url(process)) as response,
+        ):
+            page = await response.text()
+        lines = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
+        return sum(map(float, lines))
+
+    @asynccontextmanager
+    async def client(self, ingress: int = 0) -> AsyncIterator[Client]:
+        """A client of one ingress."""
+        async with Client(f"{self.fleet.url(self.fleet.ingress[ingress])}/v1") as one:
+            yield one
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        """Kafka's own administration."""
+        async with AsyncExitStack() as opened:
+            one = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            await one.start()
+            opened.push_async_callback(one.close)
+            yield one
+
+
+def rss_mb(process: Process) -> float:
+    """Resident memory now."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * 4096 / 1_048_576
