@@ -112,8 +112,9 @@ class Ingress:
         source = f"headrace/ingress/{self._instance}".encode()
         self._outbox = Outbox(config, source, board, self._clock, time.monotonic)
         self._cancels = Cancels(topics.control, source, log)
-        reader = ReplyReader(options, topics.replies, self._instance, board, time.monotonic, log)
-        self._link = Link(config, self._instance, self._outbox, self._cancels, reader, log)
+        reader = ReplyReader(options, self._instance, board, time.monotonic, log)
+        writers = (self._cancels,)
+        self._link = Link(config, self._instance, self._outbox, reader, writers, log)
 
     @property
     def port(self) -> int:

@@ -81,10 +81,15 @@ class EventStream:
         self._state = word
         return b'event: state\ndata: {"state":"%b","attempt":%d}\n\n' % (state.encode(), attempt)
 
-    def follow(self, attempt: int) -> bool:
-        """Whether chunks of `attempt` may come next; one newer than what was begun breaks the stream."""
+    def follow(self, attempt: int, source: bytes) -> bool:
+        """Whether chunks of `attempt`, made by the process `source`, may come next.
+
+        A newer attempt than the one that was begun breaks the stream; a number that was used twice
+        does so too, where it is noticed.
+        """
         if self.begun:
-            return attempt == self.attempt
+            known = self._source or source
+            return attempt == self.attempt and known == source
         if attempt > self.attempt:
             self.attempt, self._seen = attempt, Cursor(attempt)
         return attempt == self.attempt
@@ -108,15 +113,17 @@ class EventStream:
         return self._lacking(reply.body, reply.seq)
 
     def lacks(self, final: Reply) -> bool:
-        """Whether chunks that precede `final` are still to come."""
-        return self._fits(final) and self.chunks < final.seq - 1
+        """Whether chunks that precede `final` are needed: the whole text serves beyond the reader's place."""
+        if not self._fits(final) or final.status != 200:
+            return False
+        return self.chunks < min(final.seq - 1, self._seen.seq if final.whole else final.seq)
 
     def end(self, final: Reply) -> bytes:
         """The end of the stream by its final: its last bytes, or the error event it ends with."""
-        if not self._fits(final):
-            return self.fail(Code.UPSTREAM_STREAM_BROKEN, _BROKEN)
         if final.status != 200:
             return self._close(_data(final.body))
+        if not self._fits(final):
+            return self.fail(Code.UPSTREAM_STREAM_BROKEN, BROKEN)
         body, seq = final.body, final.seq
         if final.whole:
             if self.chunks < seq - 1:
@@ -170,7 +177,7 @@ class Gap(Exception):
     """A chunk is missing in the log."""
 
 
-_BROKEN = "The stream broke, and another attempt took its place; the job has the whole answer."
+BROKEN = "The stream broke, and another attempt took its place; the job has the whole answer."
 _GONE = "Chunks after this id are not kept any more; the job has the whole answer."
 
 

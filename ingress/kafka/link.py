@@ -4,11 +4,11 @@ tells and that each request is judged by: None, or why nothing can be accepted n
 
 import asyncio
 from asyncio import FIRST_COMPLETED
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 
-from headrace.ingress.kafka.cancels import Cancels
 from headrace.ingress.kafka.connect import (
     AWAY,
     STARTING,
@@ -34,6 +34,18 @@ ALARM_S = 1.0
 PAUSE_S = 0.5
 
 
+class Writer(Protocol):
+    """Who writes through the producer of a process."""
+
+    def connect(self, producer: Producer) -> None:
+        """Send through `producer`."""
+        ...
+
+    def disconnect(self) -> None:
+        """There is no producer until the next `connect`."""
+        ...
+
+
 class Link:
     """Owns the producers and the reader of one process."""
 
@@ -42,17 +54,17 @@ class Link:
         config: Config,
         instance: InstanceId,
         outbox: Outbox,
-        cancels: Cancels,
         reader: ReplyReader,
+        writers: Sequence[Writer],
         log: Log,
     ) -> None:
         names = Topics(config.kafka.topic_prefix)
         self._options: dict[str, Any] = client_options(config.kafka)
         self._instance = instance
-        self._replies = names.replies
+        self._replies, self._results = names.replies, names.results
         self._needed = needed_rights(names, outbox.lane_topics.values())
         self._outbox = outbox
-        self._cancels = cancels
+        self._writers = writers
         self._reader = reader
         self._log = log
         self._small: Producer | None = None
@@ -61,6 +73,10 @@ class Link:
         self._alarm = asyncio.Event()
         self.trouble: Refusal | None = STARTING
         self.reply = ReplyTo(names.replies, 0, instance)
+        """Where plain requests have their answers sent."""
+        self.kept = ReplyTo(names.results, 0, instance)
+        """Where requests with a kind have them sent, when somebody waits here."""
+        self.result_partitions = 1
 
     def alarm(self) -> None:
         """Look at the producer now: it has not acked anything for too long."""
@@ -92,13 +108,17 @@ class Link:
         async with asyncio.timeout(CONNECT_S):
             await small.start()
         await self._check(small, PROBE_TIMEOUT_S)
-        partitions = small.partitions_of(self._replies)
+        counts = {topic: small.partitions_of(topic) for topic in (self._replies, self._results)}
         async with asyncio.timeout(CONNECT_S):
-            await self._reader.open(partitions)
-        partition = reply_partition(self._instance, partitions)
-        self.reply = ReplyTo(self._replies, partition, self._instance)
+            await self._reader.open(counts)
+        self.reply, self.kept = (
+            ReplyTo(topic, reply_partition(self._instance, count), self._instance)
+            for topic, count in counts.items()
+        )
+        self.result_partitions = counts[self._results]
         self._outbox.connect(small, self._large_or_start)
-        self._cancels.connect(small)
+        for writer in self._writers:
+            writer.connect(small)
         return small
 
     async def _check(self, small: Producer, within_s: float) -> None:
@@ -142,7 +162,8 @@ class Link:
 
     async def _disconnect(self) -> None:
         self._outbox.disconnect()
-        self._cancels.disconnect()
+        for writer in self._writers:
+            writer.disconnect()
         if self._starting_large is not None:
             self._starting_large.cancel()
             await asyncio.wait((self._starting_large,))

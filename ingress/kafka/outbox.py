@@ -40,13 +40,19 @@ FULL = Refusal(Code.QUEUE_FULL, "Too much is on its way to Kafka.", retry_after_
 class _Sending:
     """A record without its ack."""
 
-    __slots__ = ("_outbox", "overdue", "sent_at", "size", "task", "waiter")
+    __slots__ = ("_outbox", "overdue", "sent_at", "size", "task", "told", "waiter")
 
     def __init__(
-        self, outbox: "Outbox", waiter: Waiter, record: RequestRecord, sent_at: float
+        self,
+        outbox: "Outbox",
+        waiter: Waiter,
+        record: RequestRecord,
+        sent_at: float,
+        told: Callable[[], None] | None,
     ) -> None:
         self._outbox = outbox
         self.waiter = waiter
+        self.told = told
         self.size = len(record.body) + HEADER_BYTES
         self.sent_at = sent_at
         self.task: Task[object] | None = None
@@ -99,8 +105,13 @@ class Outbox:
         """Send nothing more until the next `connect`."""
         self._small = None
 
-    async def enqueue(self, record: RequestRecord, waiter: Waiter) -> Refusal | None:
-        """Hand the record over; its waiter learns of a missing ack. A refusal: nothing was written."""
+    async def enqueue(
+        self, record: RequestRecord, waiter: Waiter, told: Callable[[], None] | None = None
+    ) -> Refusal | None:
+        """Hand the record over; its waiter learns of a missing ack, `told` is called with the ack.
+
+        A refusal: nothing was written.
+        """
         small = self._small
         if small is None:
             return AWAY
@@ -109,7 +120,7 @@ class Outbox:
         producer = small if len(record.body) <= COMPRESS_BYTES else self._large() or small
         topic, partitions = self._places[record.lane]
         key, partition = lane_place(record.tenant, record.id, partitions)
-        sending = _Sending(self, waiter, record, self._monotonic())
+        sending = _Sending(self, waiter, record, self._monotonic(), told)
         self._unacked[record.id] = sending
         self._unacked_bytes += sending.size
         if self._unacked_bytes >= BATCH_BYTES:
@@ -147,6 +158,8 @@ class Outbox:
             written = ack.result()
             if written.timestamp_type == LOG_APPEND_TIME and written.timestamp is not None:
                 self._clock.observe(written.timestamp, now * 1000)
+            if sending.told is not None:
+                sending.told()
         elif not sending.waiter.settled:
             self._board.fail(sending.waiter, self._refuse(error))
 

@@ -1,12 +1,12 @@
-"""Reads the partition of `replies` that this process's answers come by.
+"""Reads the partitions of `replies` and `results` that this process's answers come by.
 
-Assigned, without a group: scaling moves nobody's replies. The end offset is resolved before any
-request is accepted, so no answer to an own request can lie before it. A rebuilt reader goes on where
+Assigned, without a group: scaling moves nobody's replies. The end offsets are resolved before any
+request is accepted, so no answer to an own request can lie before them. A rebuilt reader goes on where
 the last one stopped.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -31,23 +31,27 @@ class ReplyReader:
     """Feeds the board."""
 
     def __init__(
-        self, options: dict[str, Any], topic: str, instance: InstanceId, board: ReplyBoard,
+        self, options: dict[str, Any], instance: InstanceId, board: ReplyBoard,
         monotonic: Callable[[], float], log: Log,
     ) -> None:  # fmt: skip
         self._options = options
-        self._topic = topic
         self._mine = (INSTANCE_HEADER, instance.encode())
         self._instance = instance
         self._board = board
         self._monotonic = monotonic
         self._log = log
         self._consumer: AIOKafkaConsumer | None = None
-        self._place: TopicPartition | None = None
-        self._position: int | None = None
+        self._positions: dict[TopicPartition, int] = {}
 
-    async def open(self, partitions: int) -> None:
-        """Connect and resolve where to read from. Raises `KafkaError`."""
-        place = TopicPartition(self._topic, reply_partition(self._instance, partitions))
+    async def open(self, topics: Mapping[str, int]) -> None:
+        """Connect and resolve where to read from; `topics` tells how many partitions each has.
+
+        Raises `KafkaError`.
+        """
+        places = [
+            TopicPartition(topic, reply_partition(self._instance, count))
+            for topic, count in topics.items()
+        ]
         consumer = AIOKafkaConsumer(
             **self._options,
             client_id=self._instance,
@@ -59,12 +63,15 @@ class ReplyReader:
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         self._consumer = consumer
-        consumer.assign([place])
+        consumer.assign(places)
         await consumer.start()
-        if self._position is None or place != self._place:
-            self._position = (await consumer.end_offsets([place]))[place]
-            self._place = place
-        consumer.seek(place, self._position)
+        new = [place for place in places if place not in self._positions]
+        ends = await consumer.end_offsets(new) if new else {}
+        self._positions = {
+            place: ends[place] if place in ends else self._positions[place] for place in places
+        }
+        for place, position in self._positions.items():
+            consumer.seek(place, position)
 
     async def run(self) -> None:
         """Deliver replies for ever. Raises `KafkaError` when reading cannot go on."""
@@ -77,7 +84,7 @@ class ReplyReader:
             self._monotonic,
         )
         while True:
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
+            for place, records in (await consumer.getmany(timeout_ms=1000)).items():
                 now = monotonic()
                 for record in records:
                     # Looked for before anything is decoded: others share this partition.
@@ -92,10 +99,10 @@ class ReplyReader:
                             partition=record.partition,
                             offset=record.offset,
                         )
-                self._position = records[-1].offset + 1
+                self._positions[place] = records[-1].offset + 1
 
     async def close(self) -> None:
-        """Disconnect; the position stays for the next `open`."""
+        """Disconnect; the positions stay for the next `open`."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await closed(consumer.stop())

@@ -35,7 +35,7 @@ WHOLE = final(3, ONE + TWO + THREE + DONE, whole=True)
 def read(after: Cursor | None, chunks: list[Reply], end: Reply) -> bytes:
     """All that a reader gets who comes back with `after`."""
     stream = EventStream(after)
-    stream.follow(end.attempt)
+    stream.follow(end.attempt, b"d")
     return b"".join(map(stream.chunk, chunks)) + stream.end(end)
 
 
@@ -99,7 +99,7 @@ def test_any_chunking_resumes_at_any_event(sizes: list[list[int]], cut: int, who
 
 def test_repeats_and_chunks_of_other_processes_are_dropped() -> None:
     stream = EventStream()
-    stream.follow(1)
+    stream.follow(1, b"d")
     assert stream.chunk(CHUNKS[0])
     assert not stream.chunk(CHUNKS[0])
     assert not stream.chunk(chunk(2, TWO, source=b"other"))
@@ -108,20 +108,27 @@ def test_repeats_and_chunks_of_other_processes_are_dropped() -> None:
 
 def test_a_missing_chunk_is_a_gap() -> None:
     stream = EventStream()
-    stream.follow(1)
+    stream.follow(1, b"d")
     with pytest.raises(Gap):
         stream.chunk(CHUNKS[1])
 
 
 def test_a_newer_attempt_takes_over_until_the_first_event_and_breaks_the_stream_after_it() -> None:
     fresh, begun = EventStream(), EventStream(Cursor(1, 1))
-    assert fresh.follow(1)
-    assert fresh.follow(2)
-    assert not fresh.follow(1)
-    assert not begun.follow(2)
+    assert fresh.follow(1, b"d")
+    assert fresh.follow(2, b"d")
+    assert not fresh.follow(1, b"d")
+    assert not begun.follow(2, b"d")
     ended = begun.end(final(1, DONE, attempt=2))
     assert b'"code":"upstream_stream_broken"' in ended
     assert DONE not in ended
+
+
+def test_an_attempts_number_used_by_another_process_breaks_a_stream_that_has_begun() -> None:
+    stream = EventStream()
+    stream.follow(1, b"d")
+    stream.chunk(CHUNKS[0])
+    assert not stream.follow(1, b"other")
 
 
 def test_a_failure_is_an_error_event_whatever_came_before() -> None:
@@ -146,7 +153,7 @@ def test_states_are_told_once_and_only_when_they_change() -> None:
 
 def test_a_plain_reader_gets_the_upstreams_bytes() -> None:
     stream = EventStream(plain=True)
-    stream.follow(1)
+    stream.follow(1, b"d")
     told = stream.state("running", 1) + b"".join(map(stream.chunk, CHUNKS)) + stream.end(FINAL)
     assert told == ONE + TWO + THREE + DONE
 

@@ -1,0 +1,52 @@
+"""Requests whose client went away, and who may come back for the answer: keyed and resumable ones.
+
+One that nobody takes up within the grace is cancelled. Whoever takes it up, here or at another replica
+(which says so by an `Attach` on `claims`), keeps it for good: it then runs to its end, as nobody can
+know how many follow it. Jobs never come here. Sans-IO: `now` is passed in, `sweep` is the timer.
+"""
+
+from collections.abc import Callable
+
+from headrace.schemas.claims import Attach, Orphan
+from headrace.schemas.names import RequestId
+from headrace.schemas.records import RequestRecord
+
+MAX_KEPT = 20_000
+"""Beyond it the oldest run to their end instead."""
+
+
+class Grace:
+    """Requests without a client, by id, the oldest first."""
+
+    def __init__(self, grace_s: float, cancel: Callable[[RequestRecord], None]) -> None:
+        self._grace_s = grace_s
+        self._cancel = cancel
+        self._kept: dict[RequestId, tuple[float, RequestRecord]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def begin(self, record: RequestRecord, now: float) -> None:
+        """The client of `record` went away."""
+        if len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        record.body = b""
+        self._kept[record.id] = (now + self._grace_s, record)
+
+    def keep(self, request_id: RequestId) -> None:
+        """Somebody takes the request up, or it has ended: nothing is cancelled."""
+        self._kept.pop(request_id, None)
+
+    def read(self, entry: Orphan | Attach, _at_ms: int) -> None:
+        """The next such record on `claims`."""
+        if isinstance(entry, Attach):
+            self.keep(entry.id)
+
+    def sweep(self, now: float) -> None:
+        """Cancel what nobody came back for."""
+        while self._kept:
+            request_id, (until, record) = next(iter(self._kept.items()))
+            if until > now:
+                return
+            del self._kept[request_id]
+            self._cancel(record)
