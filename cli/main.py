@@ -39,6 +39,10 @@ ENTRIES = (
     Entry("ingress", "headrace.cli.roles:ingress", "Run the HTTP side."),
     Entry("dispatcher", "headrace.cli.roles:dispatcher", "Run the side that calls upstreams."),
     Entry("topics", "headrace.cli.topics.command:app", "Plan and create the topics."),
+    Entry("dlq", "headrace.cli.dlq.command:app", "Look at dead letters, and replay them."),
+    Entry(
+        "cancel", "headrace.cli.cancel_command:cancel", "Take requests back that came over Kafka."
+    ),
     Entry("config", "headrace.cli.config_command:app", "Check and show a configuration."),
     Entry("keys", "headrace.cli.keys_command:app", "Create API keys."),
     Entry("mock", "headrace.cli.mock.command:mock", "Run a scripted upstream."),

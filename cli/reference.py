@@ -79,7 +79,7 @@ def _command(command: Any, path: str, help_: str) -> str:  # noqa: ANN401 - type
 
 def _option(parameter: Any) -> str:  # noqa: ANN401
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
-    default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
+    default = "" if parameter.default in (None, False, (), "") else f"`{parameter.default}`"
     text = " ".join((getattr(parameter, "help", None) or "").split())
     return f"| {names} | {default} | {text} |\n"
 

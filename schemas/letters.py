@@ -8,7 +8,7 @@ no value, and headers that name the letter's offset. A letter with a mark is not
 import msgspec
 
 from headrace.schemas.headers import ALIASES, H
-from headrace.schemas.names import LaneName, RequestId
+from headrace.schemas.names import Kind, LaneName, RequestId
 from headrace.schemas.records import SPEC_VERSION, Attempt
 from headrace.schemas.retries import Source, first_headers, source_of
 from headrace.schemas.topics import Topics
@@ -18,6 +18,13 @@ REPLAYED_TYPE = b"headrace.replayed"
 SHOWN = 256
 """Characters of a header that are shown; what a producer wrote there may be anything."""
 _ID_NAMES = frozenset((H.ID.value, *(alias for alias, name in ALIASES.items() if name is H.ID)))
+_NOT_OF_JOBS = frozenset(
+    (
+        H.REPLY_INSTANCE.value,
+        H.IDEMPOTENCY_KEY.value,
+        *(alias for alias, name in ALIASES.items() if name in (H.REPLY_TOPIC, H.REPLY_PARTITION)),
+    )
+)
 _history = msgspec.json.Decoder(tuple[Attempt, ...])
 
 
@@ -99,7 +106,7 @@ def read_letter(
         tenant=_text(known.get(H.TENANT)) or "default",
         model=_text(known.get(H.MODEL)) or _model(value),
         lane=topics.lane_of(source.topic),
-        kind=_text(known.get("headrace-kind")),
+        kind=_text(known.get(H.KIND)),
         reply_topic=_text(known.get(H.REPLY_TOPIC) or known.get("kafka_replyTopic")
                           or known.get("reply-topic")),
         source=source,
@@ -110,26 +117,55 @@ def read_letter(
     )  # fmt: skip
 
 
-def replay_headers(letter: Letter, *, deadline_ms: int, lane: LaneName | None) -> Headers:
+class Anew(msgspec.Struct, frozen=True):
+    """A replay under an id of its own. Where the first answer would go to Headrace itself, and so to a
+    connection that is gone, it becomes a job: its answer goes to `results`, partition `partition`."""
+
+    id: RequestId
+    results: str
+    partition: int
+
+
+def becomes_job(letter: Letter, topics: Topics) -> bool:
+    """Whether a replay under a new id is a job: nobody else could read its answer."""
+    return bool(letter.kind) or letter.reply_topic in (topics.replies, topics.results)
+
+
+def replay_headers(
+    letter: Letter, topics: Topics, *, deadline_ms: int, lane: LaneName | None, anew: Anew | None
+) -> list[tuple[str, bytes]]:
     """Headers of the record that replays `letter`, in the producer's order.
 
     New are: `headrace-replays`, counted on; the deadline, where one was told (else the lane's default
-    counts from the replay's own append time); the lane, where another is wanted; and the id, where
-    the first record had none and so would be named after its new place.
+    counts from the replay's own append time); the lane, where another is wanted; the id, where the
+    first record had none and so would be named after its new place, or where `anew` gives another.
     """
-    new = {H.REPLAYS.value: b"%d" % (letter.replays + 1), H.DEADLINE_MS.value: b"%d" % deadline_ms}
-    if lane is not None:
-        new[H.LANE.value] = lane.encode()
-    headers = [(name, new.get(name, value)) for name, value in letter.headers]
-    names = {name for name, value in headers if value}
+    new = {H.REPLAYS.value: b"%d" % (letter.replays + 1)}
+    told = {H.DEADLINE_MS.value: b"%d" % deadline_ms}
+    dropped: frozenset[str] = frozenset()
+    names = {name for name, value in letter.headers if value}
     if names.isdisjoint(_ID_NAMES):
-        headers = [(n, v) for n, v in headers if n != H.ID] + [(H.ID.value, letter.id.encode())]
-    if H.REPLAYS not in names:
-        headers.append((H.REPLAYS.value, new[H.REPLAYS.value]))
-    return headers
+        new[H.ID.value] = letter.id.encode()
+    if lane is not None:
+        told[H.LANE.value] = lane.encode()
+    if anew is not None:
+        new[H.ID.value] = anew.id.encode()
+        if becomes_job(letter, topics):
+            new |= {
+                H.DEADLINE_MS.value: b"%d" % deadline_ms,
+                H.KIND.value: Kind.JOB.value.encode(),
+                H.REPLY_TOPIC.value: anew.results.encode(),
+                H.REPLY_PARTITION.value: b"%d" % anew.partition,
+            }
+            dropped = _NOT_OF_JOBS
+    kept = [(n, (told | new).get(n, value)) for n, value in letter.headers if n not in dropped]
+    there = {name for name, _ in kept}
+    return kept + [(name, value) for name, value in new.items() if name not in there]
 
 
-def mark_headers(letter: Letter, source: bytes, replayed_as: RequestId | None) -> Headers:
+def mark_headers(
+    letter: Letter, source: bytes, replayed_as: RequestId | None
+) -> list[tuple[str, bytes]]:
     """Headers of the mark of `letter`; its key is the letter's, its value null."""
     headers = [
         (H.ID.value, letter.id.encode()),

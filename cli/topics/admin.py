@@ -1,11 +1,12 @@
 """Reads and changes topics through Kafka's admin protocol; every wait is bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -49,6 +50,18 @@ class TopicAdmin:
             )
             for name, partitions in layouts.items()
         }
+
+    async def partitions(self, names: Iterable[str]) -> dict[str, int]:
+        """Those of `names` that exist, with their numbers of partitions."""
+        return {name: len(found) for name, found in (await self._layouts(set(names))).items()}
+
+    async def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Have Kafka drop what stands before these offsets, partition by partition."""
+        wanted = {
+            TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)
+            for partition, offset in offsets.items()
+        }
+        await self._client.delete_records(wanted, timeout_ms=round(STEP_LIMIT_S * 1000))
 
     async def apply(self, specs: Sequence[TopicSpec], changes: Sequence[Change]) -> None:
         """Carry out the pending changes and return when every topic of `specs` has leaders."""
@@ -130,11 +143,21 @@ async def connect(kafka: KafkaConfig) -> AsyncIterator[TopicAdmin]:
     Errors: `KafkaUnreachable`, `KafkaDenied`, `KafkaRefused`.
     """
     client = AIOKafkaAdminClient(**client_options(kafka))
+    with troubles_told(kafka):
+        try:
+            async with asyncio.timeout(STEP_LIMIT_S):
+                await client.start()
+                yield TopicAdmin(client)
+        finally:
+            await client.close()
+
+
+@contextmanager
+def troubles_told(kafka: KafkaConfig) -> Iterator[None]:
+    """What a Kafka client raises within, as `KafkaUnreachable`, `KafkaDenied` or `KafkaRefused`."""
     servers = ", ".join(kafka.bootstrap_servers)
     try:
-        async with asyncio.timeout(STEP_LIMIT_S):
-            await client.start()
-            yield TopicAdmin(client)
+        yield
     except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
         message = f"Kafka denies this to {kafka.security.username or 'an anonymous client'}"
         raise KafkaDenied(f"{message}: {error}") from error
@@ -143,8 +166,6 @@ async def connect(kafka: KafkaConfig) -> AsyncIterator[TopicAdmin]:
         raise KafkaUnreachable(f"{message}: {error or 'time ran out'}") from error
     except KafkaError as error:
         raise KafkaRefused(str(error)) from error
-    finally:
-        await client.close()
 
 
 def _raise_for(answer: Entry, topic: str) -> None:

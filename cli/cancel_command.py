@@ -1,0 +1,76 @@
+"""`headrace cancel --id ID`: take back requests that a Kafka producer wrote itself.
+
+Exit codes: 0 every dispatcher will know; 12 Kafka cannot be reached; 13 Kafka denies it; 14 Kafka
+refused it; 78 the configuration cannot be used; 2 wrong arguments.
+"""
+
+import asyncio
+import os
+import time
+from typing import Annotated
+
+import typer
+from aiokafka import AIOKafkaProducer
+
+from headrace.cli.roles import ConfigFile, problems_shown
+from headrace.cli.topics.admin import STEP_LIMIT_S, troubles_told
+from headrace.cli.topics.errors import TopicsError
+from headrace.schemas.config.clients import client_options
+from headrace.schemas.config.load import load
+from headrace.schemas.config.model import Config
+from headrace.schemas.headers import MAX_VALUE_BYTES
+from headrace.schemas.names import RequestId
+from headrace.schemas.replies import Cancel, encode_cancel
+from headrace.schemas.topics import DAY_MS, Topics
+
+SOURCE = b"headrace-cancel"
+
+
+def cancel(
+    config: ConfigFile,
+    ids: Annotated[
+        list[str], typer.Option("--id", help="A request id; may be told more than once.")
+    ],
+) -> None:
+    """Take requests back that came over Kafka: not started any more, aborted if they run.
+
+    Their owner gets the outcome `cancelled`. A cancel may come before its request; of one that has
+    ended it changes nothing. Jobs are cancelled by `headrace jobs cancel`.
+    """
+    wrong = [
+        one for one in ids if not one.isprintable() or not 0 < len(one.encode()) <= MAX_VALUE_BYTES
+    ]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]!r} cannot be a request id", param_hint="--id")
+    with problems_shown():
+        read = load(config, os.environ)
+    try:
+        asyncio.run(write_cancels(read, [RequestId(one) for one in ids], round(time.time() * 1000)))
+    except TopicsError as error:
+        typer.echo(f"{error.code}: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    typer.echo(f"{len(ids)} {'cancel' if len(ids) == 1 else 'cancels'} written")
+
+
+async def write_cancels(config: Config, ids: list[RequestId], now_ms: int) -> None:
+    """Write a cancel for each id; they hold as long as any request can live. Errors: `TopicsError`."""
+    longest_s = max(lane.max_deadline_s for lane in config.lanes.values())
+    until_ms = now_ms + round(longest_s * 1000) + DAY_MS
+    topic = Topics(config.kafka.topic_prefix).control
+    producer = AIOKafkaProducer(**client_options(config.kafka), acks="all", enable_idempotence=True)
+    with troubles_told(config.kafka):
+        try:
+            async with asyncio.timeout(STEP_LIMIT_S):
+                await producer.start()
+                acks = [
+                    await producer.send(
+                        topic,
+                        b"",
+                        key=one.encode(),
+                        headers=encode_cancel(Cancel(one, until_ms), SOURCE),
+                    )
+                    for one in ids
+                ]
+                await asyncio.gather(*acks)
+        finally:
+            await producer.stop()
