@@ -12,7 +12,7 @@ import aiohttp
 from aiokafka.admin import AIOKafkaAdminClient
 
 from faults.history.driver import Driver
-from faults.history.events import Event, Way
+from faults.history.events import Event, Fail, Way
 from faults.history.history import History, read_history
 from faults.history.target import Mix
 from faults.rig import timing
@@ -21,13 +21,15 @@ from faults.rig.fleet import Fleet
 from faults.rig.process import Process
 from faults.rig.settle import behind
 from headrace.cli.mock.log import LoggedCall
+from headrace.schemas.names import LaneName
 from support.eventually import eventually
-from support.http_client import Client
+from support.http_client import Answered, Client
 from support.installation import Installation
 
 LIVENESS_S = 15.0
 """P12."""
 MIXED = Mix(ways={Way.SYNC: 6, Way.STREAM: 2, Way.DIRECT: 2}, timeout_s=60.0)
+SYNC_ONLY = Mix(ways={Way.SYNC: 1}, timeout_s=60.0)
 HTTP_ONLY = Mix(ways={Way.SYNC: 3, Way.STREAM: 1}, timeout_s=60.0)
 POLL_S = 0.1
 LANES = ("interactive", "standard", "batch")
@@ -36,6 +38,18 @@ LANES = ("interactive", "standard", "batch")
 def now_ms() -> int:
     """Epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+class Load:
+    """Traffic that is being sent."""
+
+    def __init__(self, driver: Driver, sending: asyncio.Task[None]) -> None:
+        self.driver = driver
+        self._sending = sending
+
+    def enough(self) -> None:
+        """Send no more; what was sent is waited for."""
+        self._sending.cancel()
 
 
 class Play(Installation):
@@ -72,6 +86,10 @@ class Play(Installation):
         every = self.fleet.calls()
         return [one for one in every if request_id in (None, one.received.request_id)]
 
+    def failures(self) -> list[Fail]:
+        """Answers that were errors, so far."""
+        return [one for one in self.events if isinstance(one, Fail)]
+
     def expect(self, held: bool, otherwise: str) -> None:
         """Keep `otherwise` as a finding if it did not hold."""
         if not held:
@@ -86,13 +104,14 @@ class Play(Installation):
         self.expect(seconds <= within_s, f"recovered after {seconds:.1f} s, not {within_s:g} s")
 
     @asynccontextmanager
-    async def load(self, count: int, per_s: float, mix: Mix = MIXED) -> AsyncIterator[Driver]:
+    async def load(self, count: int, per_s: float, mix: Mix = MIXED) -> AsyncIterator[Load]:
         """Traffic while the block runs; its end waits for every client."""
         async with Driver(self.fleet.target, mix, self.history) as driver:
             sending = asyncio.create_task(driver.send(count, per_s))
             try:
-                yield driver
-                await sending
+                yield Load(driver, sending)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sending
                 await driver.ended()
             finally:
                 sending.cancel()
@@ -157,11 +176,34 @@ class Play(Installation):
         lines = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
         return sum(map(float, lines))
 
+    async def ask(self, body: bytes, *, ingress: int = 0, **headers: str) -> Answered:
+        """One request of the first tenant, outside the history."""
+        async with Client(f"{self.fleet.url(self.fleet.ingress[ingress])}/v1") as client:
+            return await client.ask(body, **self.auth, **headers)
+
     @asynccontextmanager
-    async def client(self, ingress: int = 0) -> AsyncIterator[Client]:
-        """A client of one ingress."""
-        async with Client(f"{self.fleet.url(self.fleet.ingress[ingress])}/v1") as one:
-            yield one
+    async def open(
+        self, body: bytes, *, ingress: int = 0, **headers: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The same, the answer once its head is there; leaving early drops the connection."""
+        async with (
+            Client(f"{self.fleet.url(self.fleet.ingress[ingress])}/v1") as client,
+            client.open(body, **self.auth, **headers) as response,
+        ):
+            yield response
+
+    @property
+    def auth(self) -> dict[str, str]:
+        """Headers of the first tenant."""
+        return {"authorization": f"Bearer {next(iter(self.fleet.keys.values()))}"}
+
+    async def committed(self, lane: str = "standard") -> dict[int, int]:
+        """Committed offset of each partition of a lane."""
+        async with self.admin() as admin:
+            told = await admin.list_consumer_group_offsets(
+                self.topics.dispatch_group(LaneName(lane))
+            )
+        return {place.partition: one.offset for place, one in told.items()}
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
