@@ -24,7 +24,7 @@ INDEXED_PARTITIONS = 16
 """Of `status` and `claims`. Never changed: the order of one partition decides what came first."""
 INBOX_PARTITIONS = 4
 RESULTS_MS = 3 * DAY_MS
-"""How long results and states are kept."""
+"""How long results are kept, and states at least."""
 CLAIMS_MS = 2 * DAY_MS
 """How long idempotency keys are kept."""
 
@@ -95,6 +95,11 @@ class Topics:
         return f"{self.prefix}dispatch.{lane}"
 
     @property
+    def intake_group(self) -> str:
+        """Consumer group of all inboxes."""
+        return f"{self.prefix}intake"
+
+    @property
     def delay_group(self) -> str:
         """Consumer group of all delay topics."""
         return f"{self.prefix}delay"
@@ -104,7 +109,7 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     """Every topic that `config` needs, in the order they are created."""
     names = Topics(config.kafka.topic_prefix)
     counts = config.kafka.partitions
-    longest_ms = max(lane.max_deadline_s for lane in config.lanes.values()) * 1000
+    longest_ms = _longest_ms(config)
     keep_ms = max(longest_ms + DAY_MS, 2 * DAY_MS)
     specs: list[TopicSpec] = []
 
@@ -135,7 +140,7 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
         segment_bytes=str(64 << 20),
     )
     add(names.results, counts.replies, RESULTS_MS, max_message_bytes=str(RECORD_BYTES))
-    add(names.status, INDEXED_PARTITIONS, RESULTS_MS)
+    add(names.status, INDEXED_PARTITIONS, status_kept_ms(config))
     add(names.claims, INDEXED_PARTITIONS, CLAIMS_MS)
     for tenant, settings in config.tenants.items():
         if settings.inbox:
@@ -145,6 +150,15 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     add(names.fleet, 1, HOUR_MS)
     add(names.events, counts.events, 7 * DAY_MS)
     return tuple(specs)
+
+
+def status_kept_ms(config: Config) -> int:
+    """How long states are kept: what waits for days must be known until it has ended."""
+    return max(RESULTS_MS, _longest_ms(config) + DAY_MS)
+
+
+def _longest_ms(config: Config) -> int:
+    return max(lane.max_deadline_s for lane in config.lanes.values()) * 1000
 
 
 def _settings(retention_ms: int, min_insync: int) -> dict[str, str]:

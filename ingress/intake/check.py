@@ -14,6 +14,7 @@ import msgspec
 from headrace.ingress import admission
 from headrace.ingress.policy import AdmissionPolicy
 from headrace.ingress.refusal import Refusal
+from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.headers import ALIASES, H
 from headrace.schemas.names import Endpoint, RequestId, Tenant
@@ -26,12 +27,13 @@ from headrace.schemas.records import (
     read_headers,
     read_reply_to,
 )
+from headrace.schemas.topics import Topics
 
 _OURS = frozenset((*(name.value for name in H), *ALIASES))
 _ABSENT = msgspec.Raw(b"null")
 
 
-class Letter(Protocol):
+class InboxRecord(Protocol):
     """A record of an inbox as Kafka gives it."""
 
     @property
@@ -60,6 +62,13 @@ class IntakePolicy(msgspec.Struct, frozen=True):
     """Before the names of topics."""
 
 
+def intake_policy(config: Config, admission: AdmissionPolicy) -> IntakePolicy | None:
+    """The policy that `config` describes; None where no tenant has an inbox."""
+    topics = Topics(config.kafka.topic_prefix)
+    inboxes = {topics.inbox(name): name for name, told in config.tenants.items() if told.inbox}
+    return IntakePolicy(admission, inboxes, topics.prefix) if inboxes else None
+
+
 class Rejected(msgspec.Struct, frozen=True):
     """A record that is not written on: why, and who can be told."""
 
@@ -77,19 +86,19 @@ class _Routing(msgspec.Struct):
 _routing = msgspec.json.Decoder(_Routing)
 
 
-def check(policy: IntakePolicy, letter: Letter) -> RequestRecord | Rejected:
+def check(policy: IntakePolicy, written: InboxRecord) -> RequestRecord | Rejected:
     """The request as it is to be written on, or why not."""
-    tenant = policy.inboxes[letter.topic]
+    tenant = policy.inboxes[written.topic]
     try:
         told = decode(
-            letter.value,
-            letter.headers,
-            topic=letter.topic,
-            partition=letter.partition,
-            offset=letter.offset,
+            written.value,
+            written.headers,
+            topic=written.topic,
+            partition=written.partition,
+            offset=written.offset,
         )
     except MalformedRecord as error:
-        request_id, reply = _whom_to_tell(policy, tenant, letter)
+        request_id, reply = _whom_to_tell(policy, tenant, written)
         return Rejected(request_id, Code.UNPROCESSABLE_RECORD, str(error), reply)
     if told.reply is not None and not may_reply(policy, tenant, told.reply.topic):
         message = f"the reply topic must be named out.{tenant}.<name>"
@@ -98,7 +107,7 @@ def check(policy: IntakePolicy, letter: Letter) -> RequestRecord | Rejected:
     if told.body_sha256 and hashlib.sha256(told.body).hexdigest() != told.body_sha256:
         message = "the value is not what its digest header says"
         return Rejected(told.id, Code.UNPROCESSABLE_RECORD, message, reply)
-    found = _admit(policy.admission, tenant, told, reply, letter.timestamp)
+    found = _admit(policy.admission, tenant, told, reply, written.timestamp)
     if isinstance(found, Refusal):
         return Rejected(told.id, found.code, found.message, reply)
     return found
@@ -169,11 +178,11 @@ def endpoint_of(body: bytes) -> Endpoint:
 
 
 def _whom_to_tell(
-    policy: IntakePolicy, tenant: Tenant, letter: Letter
+    policy: IntakePolicy, tenant: Tenant, written: InboxRecord
 ) -> tuple[RequestId, ReplyTo | None]:
-    place = f"{letter.topic}-{letter.partition}-{letter.offset}"
+    place = f"{written.topic}-{written.partition}-{written.offset}"
     try:
-        known = read_headers(letter.headers)
+        known = read_headers(written.headers)
         reply = read_reply_to(known)
         own_id = known.get("ce_id")
         request_id = RequestId(own_id.decode() if own_id else place)

@@ -43,7 +43,7 @@ class Producer(AIOKafkaProducer):
         async def send(  # type: ignore[override]  # without what this room never says
             self,
             topic: str,
-            value: bytes,
+            value: bytes | None,
             *,
             key: bytes,
             partition: int | None = None,

@@ -14,22 +14,14 @@ request in its place, under the same id, so that dispatchers drop the repeat if 
 
 import msgspec
 
+from headrace.ingress.index.known import KnownClaim
 from headrace.schemas.names import RequestId
 
 SILENT_MS = 5_000
 """A winner writes its request and the `queued` row within milliseconds, or answers 503 after the grace
 for Kafka, which is shorter than this."""
 
-
-class FirstClaim(msgspec.Struct, frozen=True):
-    """The claim that decides about a key: the first one in the order of the log."""
-
-    digest: str
-    id: RequestId
-    partition: int
-    offset: int
-    claimed_ms: int
-    """Append time, by the broker's clock."""
+SPREAD_MS = 1_000
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -53,13 +45,13 @@ class Mismatch(msgspec.Struct, frozen=True):
     """The key belongs to another body."""
 
 
-def on_arrival(first: FirstClaim | None, digest: str) -> Append | Attach | Mismatch:
+def on_arrival(first: KnownClaim | None, digest: str) -> Append | Attach | Mismatch:
     """A keyed request comes, and `first` is known of its key."""
     return Append() if first is None else _repeat(first, digest)
 
 
 def after_claim(
-    first: FirstClaim, digest: str, *, partition: int, offset: int
+    first: KnownClaim, digest: str, *, partition: int, offset: int
 ) -> Win | Attach | Mismatch:
     """An own claim stands at `offset`, and the log was read up to there: `first` has won."""
     if (first.partition, first.offset) == (partition, offset):
@@ -67,10 +59,13 @@ def after_claim(
     return _repeat(first, digest)
 
 
-def _repeat(first: FirstClaim, digest: str) -> Attach | Mismatch:
+def _repeat(first: KnownClaim, digest: str) -> Attach | Mismatch:
     return Attach(first.id, first.claimed_ms) if first.digest == digest else Mismatch()
 
 
-def silent_in_ms(claimed_ms: int, now_ms: int) -> int:
-    """How long a winner without a row may still take; 0: it is silent. `now_ms` is broker time."""
-    return max(0, claimed_ms + SILENT_MS - now_ms)
+def silent_in_ms(claimed_ms: int, now_ms: int, roll: float) -> int:
+    """How long a winner without a row may still take; 0: it is silent. `now_ms` is broker time.
+
+    `roll` in [0, 1) spreads those who attached, so that the first to speak spares the others.
+    """
+    return max(0, claimed_ms + SILENT_MS + round(roll * SPREAD_MS) - now_ms)

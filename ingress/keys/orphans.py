@@ -6,6 +6,7 @@ connection breaks again is an orphan again. No I/O; times are the records' appen
 """
 
 from collections import OrderedDict
+from collections.abc import Container
 
 import msgspec
 
@@ -24,6 +25,7 @@ class Taken(msgspec.Struct, frozen=True):
     id: RequestId
     keeper: InstanceId
     taker: InstanceId
+    deadline_ms: int
 
 
 Wanted = tuple[Tenant, Endpoint, str]
@@ -58,13 +60,16 @@ class Orphans:
         if kept is None or timestamp_ms > kept.until_ms or kept.orphan.tenant != attach.tenant:
             return None
         self._forget(attach.id)
-        return Taken(attach.id, kept.orphan.instance, attach.instance)
+        orphan = kept.orphan
+        return Taken(attach.id, orphan.instance, attach.instance, orphan.deadline_ms)
 
-    def find(self, wanted: Wanted, now_ms: int) -> Orphan | None:
+    def find(
+        self, wanted: Wanted, now_ms: int, besides: Container[RequestId] = ()
+    ) -> Orphan | None:
         """The oldest orphan equal to a repeat that comes now; `now_ms` is broker time."""
         for request_id in self._by_request.get(wanted, ()):
             kept = self._kept[request_id]
-            if now_ms <= kept.until_ms:
+            if now_ms <= kept.until_ms and request_id not in besides:
                 return kept.orphan
         return None
 

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from headrace.ingress.intake.check import IntakePolicy, Rejected, check, foreign_headers
+from headrace.ingress.intake.check import Rejected, check, foreign_headers, intake_policy
 from headrace.ingress.policy import admission_policy
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
-from headrace.schemas.names import Endpoint, Tenant
+from headrace.schemas.names import Endpoint
 from headrace.schemas.records import ReplyTo, RequestRecord
 
 WRITTEN_AT = 1_700_000_000_000
@@ -25,11 +25,9 @@ CONFIG = Config.model_validate(
         "ingress": {"max_body_bytes": 2000},
     }
 )
-POLICY = IntakePolicy(
-    admission_policy(CONFIG),
-    {"headrace.inbox.acme": Tenant("acme"), "headrace.inbox.acme.eu": Tenant("acme.eu")},
-    "headrace.",
-)
+found_policy = intake_policy(CONFIG, admission_policy(CONFIG))
+assert found_policy is not None
+POLICY = found_policy
 CHAT = {"model": "gpt-small", "messages": [{"role": "user", "content": "hi"}]}
 
 

@@ -25,7 +25,7 @@ def attach(name: str = "r1", by: InstanceId = TAKER, tenant: str = "acme") -> At
 def test_the_first_attach_in_the_log_takes_the_orphan_and_no_other() -> None:
     fold = Orphans()
     fold.left(orphan(), 1_000)
-    assert fold.taken(attach(), 1_001) == Taken(RequestId("r1"), KEEPER, TAKER)
+    assert fold.taken(attach(), 1_001) == Taken(RequestId("r1"), KEEPER, TAKER, 90_000)
     assert fold.taken(attach(by=LATE), 1_002) is None
     assert fold.find(WANTED, 1_003) is None
 
@@ -35,6 +35,7 @@ def test_an_equal_repeat_finds_the_oldest_orphan() -> None:
     fold.left(orphan("r1"), 1_000)
     fold.left(orphan("r2"), 1_001)
     assert fold.find(WANTED, 1_002) == orphan("r1")
+    assert fold.find(WANTED, 1_002, besides={RequestId("r1")}) == orphan("r2")
     fold.taken(attach("r1"), 1_003)
     assert fold.find(WANTED, 1_004) == orphan("r2")
 
@@ -74,7 +75,9 @@ def test_a_request_whose_connection_breaks_again_is_an_orphan_again() -> None:
     fold.left(orphan(), 1_000)
     fold.taken(attach(), 2_000)
     fold.left(orphan(), 3_000)
-    assert fold.taken(attach(by=LATE), 3_000 + GRACE_MS) == Taken(RequestId("r1"), KEEPER, LATE)
+    assert fold.taken(attach(by=LATE), 3_000 + GRACE_MS) == Taken(
+        RequestId("r1"), KEEPER, LATE, 90_000
+    )
 
 
 def test_what_is_kept_is_bounded_by_time_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
