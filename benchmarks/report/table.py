@@ -6,11 +6,13 @@ from rich.table import Table
 
 from benchmarks.report.rows import Row
 
+BESIDE = "Headrace beside the bare loop"
 
-def as_tables(rows: Sequence[Row]) -> tuple[Table, Table]:
+
+def as_tables(rows: Sequence[Row], title: str = BESIDE) -> tuple[Table, Table]:
     """The bars last, where a terminal shows them: each is held or MISSED."""
     figures = _table("Figures, not judged", "id", "what")
-    bars = _table("Headrace beside the bare loop", "id", "what")
+    bars = _table(title, "id", "what")
     for heading in ("bar", ""):
         bars.add_column(heading)
     for row in rows:
