@@ -8,6 +8,7 @@ broker while all others keep theirs.
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -95,6 +96,10 @@ class Broker:
         """Its exit code, when it ends by itself."""
         assert self._child is not None
         return await self._child.wait()
+
+    def bound_files(self, size: int) -> None:
+        """No file may grow beyond `size` bytes: the running JVM's writes fail as on a full disk."""
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def freeze(self) -> None:
         """SIGSTOP."""

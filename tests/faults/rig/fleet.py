@@ -210,7 +210,8 @@ class Fleet:
                 "min_insync_replicas": 2 if copies > 1 else 1,
                 "partitions": PARTITIONS,
             },
-            "ingress": {"drain_s": 10},
+            # More than the default's 2 s: two busy cores are no absent broker.
+            "ingress": {"drain_s": 10, "kafka_grace_s": 5},
             "dispatcher": {"drain_s": 30},
             "deployments": deployments,
             "development": True,

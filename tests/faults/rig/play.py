@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from faults.history.driver import Driver
+from faults.history.dump import places_of
 from faults.history.events import Event, Fail, Way
 from faults.history.history import History, read_history
 from faults.history.target import Mix
@@ -24,7 +27,7 @@ from headrace.cli.mock.log import LoggedCall
 from headrace.schemas.names import LaneName
 from support.eventually import eventually
 from support.http_client import Answered, Client
-from support.installation import Installation
+from support.installation import Installation, chat
 
 LIVENESS_S = 15.0
 """P12."""
@@ -32,6 +35,7 @@ MIXED = Mix(ways={Way.SYNC: 6, Way.STREAM: 2, Way.DIRECT: 2}, timeout_s=60.0)
 SYNC_ONLY = Mix(ways={Way.SYNC: 1}, timeout_s=60.0)
 HTTP_ONLY = Mix(ways={Way.SYNC: 3, Way.STREAM: 1}, timeout_s=60.0)
 POLL_S = 0.1
+BATCH = 1_000
 LANES = ("interactive", "standard", "batch")
 
 
@@ -130,13 +134,41 @@ class Play(Installation):
         """How long a fault is there."""
         await asyncio.sleep(seconds)
 
+    async def until_true(self, condition: Callable[[], Awaitable[bool]], within_s: float) -> None:
+        """Wait for what has to be asked of others. Raises `AssertionError`."""
+        await eventually(condition, within_s=within_s, every_s=0.25)
+
+    async def behind(self) -> int:
+        """Records that dispatchers have not committed yet."""
+        return await behind(self.bootstrap, self.topics, LANES)
+
     async def settle(self, within_s: float = 60.0) -> None:
         """Wait until every group has committed all that its topics hold: nothing is open any more."""
 
         async def done() -> bool:
-            return not await behind(self.bootstrap, self.topics, LANES)
+            return not await self.behind()
 
-        await eventually(done, within_s=within_s, every_s=0.25)
+        await self.until_true(done, within_s)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The end offset of each partition."""
+        places = await places_of(self.bootstrap, lambda name: name == topic)
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+            ends = await consumer.end_offsets(places)
+        return {place.partition: end for place, end in ends.items()}
+
+    async def produce_many(self, topic: str, count: int) -> None:
+        """Direct records without a reply address."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=20)
+        async with producer:
+            tenant = [("headrace-tenant", b"ann")]
+            for begin in range(0, count, BATCH):
+                numbers = range(begin, min(begin + BATCH, count))
+                sent = [
+                    await producer.send(topic, chat(f"queued {n}"), key=b"%d" % n, headers=tenant)
+                    for n in numbers
+                ]
+                await asyncio.gather(*sent)
 
     @contextlib.contextmanager
     def fault(self, what: str, who: str) -> Iterator[int]:
@@ -204,6 +236,14 @@ class Play(Installation):
                 self.topics.dispatch_group(LaneName(lane))
             )
         return {place.partition: one.offset for place, one in told.items()}
+
+    async def require_copies(self, topic: str, least: int) -> None:
+        """Set `min.insync.replicas`: above what there is, nobody can write with `acks=all`."""
+        wanted = ConfigResource(
+            ConfigResourceType.TOPIC, topic, {"min.insync.replicas": str(least)}
+        )
+        async with self.admin() as admin:
+            await admin.alter_configs([wanted])
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
