@@ -1,0 +1,1 @@
+"""Faults that are injected into a role's Kafka client, with and without a mutant."""

@@ -1,0 +1,19 @@
+"""A retry runs under the number of the attempt before it."""
+
+from typing import Any
+
+from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.waiting import Waiting
+
+ROLE = "dispatcher"
+
+
+def apply() -> None:
+    """The number is taken back just before it would be used."""
+    retry = Attempts._retry
+
+    async def reusing(self: Attempts, waiting: Waiting, *args: Any, **named: Any) -> None:
+        waiting.attempt -= 1
+        await retry(self, waiting, *args, **named)
+
+    Attempts._retry = reusing  # type: ignore[method-assign]
