@@ -88,6 +88,11 @@ def mutants(arguments):
     tests_run("faults.mutants", *arguments)
 
 
+def faults(arguments):
+    """inject faults into real processes; --only F18,F19, --smoke"""
+    tests_run("faults", *arguments)
+
+
 def types(arguments):
     """make the links that type checkers need, and run mypy --strict"""
     install("requirements-dev.lock")
@@ -115,7 +120,7 @@ def clean(_arguments):
 
 
 FUNCTIONS = (
-    demo, up, test, test_model, check, bench, history, check_history, mutants, types, lock, clean,
+    demo, up, test, test_model, check, bench, history, check_history, mutants, faults, types, lock, clean,
 )  # fmt: skip
 TARGETS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 
