@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from headrace.ingress.board import ReplyBoard
+from headrace.ingress.index import Index
 from headrace.schemas.errors import Code
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -51,8 +52,9 @@ class Durations:
 class Metrics(Collector):
     """Counts and times; `registry` is what the metrics port serves."""
 
-    def __init__(self, board: ReplyBoard, version: str) -> None:
+    def __init__(self, board: ReplyBoard, version: str, index: Index | None = None) -> None:
         self._board = board
+        self._index = index
         self._version = version
         self._requests: dict[tuple[str, str, str], int] = {}
         self._refusals: dict[str, int] = {}
@@ -88,6 +90,11 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "headrace_inflight_bytes", "Bytes of answers held for clients.", self._board.held_bytes
         )
+        yield GaugeMetricFamily(
+            "headrace_index_ready",
+            "1 once the index knows all that stood in the log when the process started.",
+            int(self._index is not None and self._index.ready),
+        )
         build = GaugeMetricFamily(
             "headrace_build_info", "1; the version is a label.", labels=["version"]
         )
@@ -108,7 +115,9 @@ class Metrics(Collector):
             refusals.add_metric([code], count)
         yield refusals
         yield CounterMetricFamily(
-            "headrace_duplicates_dropped", "Replies nobody waited for.", self._board.dropped
+            "headrace_duplicates_dropped",
+            "Replies nobody waited for, and outcomes after the first of their request.",
+            self._board.dropped + (self._index.duplicates if self._index else 0),
         )
 
     def _timed(self) -> Iterator[Metric]:

@@ -29,11 +29,14 @@ def web_app(
     trouble: Callable[[], Refusal | None],
     new_id: Callable[[], RequestId],
     version: str,
+    conditions: Callable[[], dict[str, str]] = dict,
 ) -> FastAPI:
-    """The app. `trouble` says why nothing can be accepted now, if so."""
+    """The app. `trouble` says why nothing can be accepted now, if so; `conditions` how parts are that
+    plain requests do not need.
+    """
     app = FastAPI(title="Headrace", version=version, docs_url=None, redoc_url=None)
     _add_models(app, policy)
-    _add_health(app, trouble)
+    _add_health(app, trouble, conditions)
     _describe_hot_routes(app)
 
     async def refused(_: Request, error: Exception) -> Response:
@@ -88,7 +91,11 @@ def _add_models(app: FastAPI, policy: AdmissionPolicy) -> None:
         return entry(model)
 
 
-def _add_health(app: FastAPI, trouble: Callable[[], Refusal | None]) -> None:
+def _add_health(
+    app: FastAPI,
+    trouble: Callable[[], Refusal | None],
+    conditions: Callable[[], dict[str, str]],
+) -> None:
     @app.get("/livez")
     @app.get("/health/liveliness", include_in_schema=False)
     async def live() -> dict[str, str]:
@@ -103,7 +110,8 @@ def _add_health(app: FastAPI, trouble: Callable[[], Refusal | None]) -> None:
         found = trouble()
         body: dict[str, object] = {"status": "ok" if found is None else found.code.value}
         if "verbose" in request.query_params:
-            body["checks"] = {"kafka": "ok" if found is None else found.message}
+            kafka = "ok" if found is None else found.message
+            body["checks"] = {"kafka": kafka, **conditions()}
         return JSONResponse(body, 200 if found is None else 503)
 
 

@@ -3,12 +3,14 @@
 How it works. `follower.Follower` reads both topics into `index.Index`, which answers from memory and
 from a SQLite file that it keeps in a folder of this process (`store`, `slots`); the rules of what a
 sequence of records means are pure (`row`, `known`). `results.Results` reads the answers that rows point
-to; `writers` appends to the two topics. Everything is made anew from Kafka when the file is gone.
+to; `writers` appends to the two topics; `assembly` holds them together. Everything is made anew from
+Kafka when the file is gone.
 
 For a request: `get`, then for an unknown id that may be young `wait_to_end`, then 404; `NotCaughtUp`
 and an unknown id before `ready` are 503 `REBUILDING`.
 """
 
+from headrace.ingress.index.assembly import Indexing
 from headrace.ingress.index.follower import Follower
 from headrace.ingress.index.index import Index, NotCaughtUp
 from headrace.ingress.index.known import KnownClaim
@@ -24,6 +26,7 @@ __all__ = [
     "ClaimWriter",
     "Follower",
     "Index",
+    "Indexing",
     "KnownClaim",
     "NotCaughtUp",
     "Place",

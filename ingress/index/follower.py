@@ -69,8 +69,7 @@ class Follower:
                 self._log.warning("index_voided", reason=str(error))
                 await self._renew()
             except (KafkaError, sqlite3.Error, OSError, TimeoutError) as error:
-                self._trouble = f"waiting: {type(error).__name__}"
-                self._log.warning("index_failed", error=repr(error))
+                self._say(error)
                 if isinstance(error, sqlite3.Error) and is_broken(error):
                     await self._renew()
                 await asyncio.sleep(RETRY_S)
@@ -84,6 +83,12 @@ class Follower:
         except (sqlite3.Error, TimeoutError) as error:
             self._log.warning("index_failed", error=repr(error))
         await self._index.close()
+
+    def _say(self, error: Exception) -> None:
+        trouble = f"waiting: {type(error).__name__}"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._log.warning("index_failed", error=repr(error))
 
     async def _renew(self) -> None:
         if self._writing is not None:

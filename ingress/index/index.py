@@ -236,6 +236,8 @@ class Index:
             path, loop = self._slot.path, asyncio.get_running_loop()
             self._store = await loop.run_in_executor(self._thread, Store, path, self._status_ms)
             self._read = self._store.places()
+            if {topic for topic, _ in self._read} - {self._status, self._claims}:
+                await self.renew()
 
     async def renew(self) -> None:
         """Forget everything, file and all."""

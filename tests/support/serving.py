@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -59,9 +60,13 @@ async def create_topics(config: Config) -> None:
 
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[Ingress]:
-    """A running ingress."""
-    async with Ingress(config) as ingress:
-        yield ingress
+    """A running ingress, with an index of its own that goes with it."""
+    with TemporaryDirectory() as folder:
+        ingress = config.ingress
+        if ingress.index_dir is None:
+            ingress = ingress.model_copy(update={"index_dir": folder})
+        async with Ingress(config.model_copy(update={"ingress": ingress})) as running:
+            yield running
 
 
 def url(ingress: Ingress, path: str = "") -> str:
