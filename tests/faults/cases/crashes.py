@@ -147,7 +147,7 @@ async def f23(play: Play) -> None:
     "F24",
     "rebalance storm: one of 8 leaves or joins every 2 s, for 60 s",
     "P1 P2, 0 re-executions, throughput >= 70 %",
-    shape=Shape(dispatchers=8, seats=2, mock="latency_ms=200;sign=1"),
+    shape=Shape(dispatchers=8, seats=1, mock="latency_ms=200;sign=1"),
     limit_s=300,
 )
 async def f24(play: Play) -> None:

@@ -63,7 +63,7 @@ async def play_all(cases: Iterable[Case], folder: Path) -> AsyncIterator[Row]:
     brokers = Brokers(folder)
     try:
         for case in cases:
-            row = await _play(case, brokers, folder / case.id)
+            row = await play_case(case, brokers, folder / case.id)
             if row.held:
                 shutil.rmtree(folder / case.id, ignore_errors=True)
             yield row
@@ -71,7 +71,7 @@ async def play_all(cases: Iterable[Case], folder: Path) -> AsyncIterator[Row]:
         await brokers.close()
 
 
-async def _play(case: Case, brokers: Brokers, folder: Path) -> Row:
+async def play_case(case: Case, brokers: Brokers, folder: Path) -> Row:
     """Nothing that a case raises ends the run: it is a finding."""
     folder.mkdir(parents=True)
     began = time.monotonic()
