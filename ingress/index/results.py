@@ -27,6 +27,9 @@ MAX_WAITING = 2_000
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 FETCH_S = 5.0
 """For the answers of one round."""
+FETCH_WAIT_MS = 10
+"""A fetch that finds nothing holds up the next one, of other partitions, for so long. Between rounds
+nothing is fetched at all."""
 RETRY_S = 0.5
 
 At = tuple[int, int]
@@ -131,7 +134,7 @@ class Results:
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=100,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
                 max_partition_fetch_bytes=64 * 1024,
             )
             try:
@@ -174,14 +177,17 @@ class Results:
 
     async def _read(self, consumer: AIOKafkaConsumer, wishes: dict[TopicPartition, _Wish]) -> None:
         consumer.assign(list(wishes))
-        ends = await consumer.end_offsets(list(wishes))
         for tp, wish in wishes.items():
-            if wish.at[1] >= ends[tp]:
-                wish.fail(ResultGone(f"the partition ends before {wish.at}"))
             consumer.seek(tp, wish.at[1])
         while open_ := [tp for tp, wish in wishes.items() if not wish.reply.done()]:
-            for tp, records in (await consumer.getmany(*open_, timeout_ms=200)).items():
+            batches = await consumer.getmany(*open_, timeout_ms=200)
+            for tp, records in batches.items():
                 self._hand(wishes[tp], records)
+            if not batches:
+                ends = await consumer.end_offsets(open_)
+                for tp in open_:
+                    if ends[tp] <= wishes[tp].at[1]:
+                        wishes[tp].fail(ResultGone(f"the partition ends before {wishes[tp].at}"))
 
     def _hand(self, wish: _Wish, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
         for record in records:
