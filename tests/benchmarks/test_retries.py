@@ -1,7 +1,6 @@
 """B8's upstream, and the rows that are made of what it noted."""
 
 from typing import cast
-from unittest.mock import sentinel
 
 import psutil
 import pytest
@@ -18,7 +17,7 @@ def lateness(late_ms: list[float]) -> dict[str, Row]:
     """The rows of waits of one tier that came so late."""
     patience = Patience()
     patience.late_ms[ONE_TIER_MS] = late_ms
-    producer = cast("AIOKafkaProducer", sentinel.producer)
+    producer = cast("AIOKafkaProducer", None)
     measured = Retrying(
         Plan(1, 1, 1), patience=patience, producer=producer, topic="t", pid=psutil.Process().pid
     )
