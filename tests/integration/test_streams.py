@@ -1,6 +1,7 @@
 """Streams that wait in the queue, and how they come."""
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -73,3 +74,37 @@ async def test_many_streams_at_once_do_not_mix(running: Installation, client: Cl
     async with Client(running.upstream_url) as upstream:
         direct = [await upstream.ask(body, x_mock_script="tps=0") for body in sent]
     assert [one.body for one in through] == [one.body for one in direct]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["early", "after the keep-alive"])
+@pytest.mark.parametrize(
+    "fault",
+    ["cut", "fin", "no_done", "truncate", "malformed", "bad_utf8", "huge_line", "error_event"],
+)
+async def test_a_stream_that_breaks_ends_in_an_error_event(
+    client: Client, fault: str, late: bool
+) -> None:
+    """Every way an upstream's stream can break: its good events, then the error; never a clean end."""
+    script = f"fault={fault};after=3;tps=100" + (";latency=1200" if late else "")
+    async with client.open(chat(f"{fault} {late}", stream=True, user=script)) as response:
+        assert response.status == 200
+        comments, data = await lines_of(response)
+    *events, last = [json.loads(line.removeprefix(b"data:")) for line in data]
+    assert bool(comments) is late
+    assert len(events) == 3
+    assert all("error" not in event for event in events)
+    error = last["error"]
+    if fault == "error_event":
+        assert error["type"] == "server_error"  # the upstream's own
+    else:
+        assert error["code"] == "upstream_stream_broken"
+
+
+async def test_a_stream_that_breaks_before_its_first_event_is_repeated(
+    running: Installation, client: Client
+) -> None:
+    body = chat("broken at once", stream=True, user="fail=1xcut+1xerror_event;after=0")
+    answer = await client.ask(body)
+    assert answer.status == 200
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert len(running.calls_with(body)) == 3
