@@ -1,7 +1,8 @@
 """How a request wants to be treated: headers that few requests carry, read purely.
 
 `Prefer: respond-async` (RFC 7240) makes a job of any request, `headrace-resume: true` keeps it and its
-answer beyond its connection, `headrace-not-before` or `headrace-delay` have it sent later.
+answer beyond its connection, `headrace-not-before` or `headrace-delay` have it sent later, and an
+`Idempotency-Key` gives its repeats the same answer.
 """
 
 import re
@@ -14,17 +15,22 @@ from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
 from headrace.schemas.names import Kind
 
-HEADERS = frozenset((b"prefer", b"headrace-resume", b"headrace-not-before", b"headrace-delay"))
+KEY = b"idempotency-key"
+HEADERS = frozenset((b"prefer", b"headrace-resume", b"headrace-not-before", b"headrace-delay", KEY))
 """A request that carries none of these is plain, and costs one look."""
 
+MAX_KEY_BYTES = 255
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
 class Manner(msgspec.Struct, frozen=True):
-    """`kind` None: the request ends with its connection. `not_before_ms` 0: send it when it is its turn."""
+    """`kind` None: the request ends with its connection. `not_before_ms` 0: send it when it is its turn.
+    `key`: the idempotency key, empty for none.
+    """
 
     kind: Kind | None = None
     not_before_ms: int = 0
+    key: str = ""
 
 
 def read(headers: Mapping[bytes, bytes], now_ms: int, deadline_ms: int) -> Manner | Refusal:
@@ -37,9 +43,28 @@ def read(headers: Mapping[bytes, bytes], now_ms: int, deadline_ms: int) -> Manne
     due_ms = _not_before(headers, now_ms, deadline_ms)
     if isinstance(due_ms, Refusal):
         return due_ms
+    key = _key(headers)
+    if isinstance(key, Refusal):
+        return key
     if responds_later(headers.get(b"prefer", b"")):
-        return Manner(Kind.JOB, due_ms)
+        return Manner(Kind.JOB, due_ms, key)
+    if key:
+        return Manner(Kind.KEYED, due_ms, key)
     return Manner(Kind.RESUMABLE if resumable == b"true" else None, due_ms)
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str | Refusal:
+    value = headers.get(KEY)
+    if value is None:
+        return ""
+    try:
+        key = value.decode().strip()
+    except UnicodeDecodeError:
+        key = ""
+    if key and len(value) <= MAX_KEY_BYTES and key.isprintable():
+        return key
+    message = f"An idempotency key is printable text of 1 to {MAX_KEY_BYTES} bytes."
+    return Refusal(Code.INVALID_HEADER, message, KEY.decode())
 
 
 def responds_later(prefer: bytes) -> bool:
