@@ -17,7 +17,7 @@ from faults.history.checks.one_result import duplicates, one_visible_result
 from faults.history.checks.seats import seats_kept
 from faults.history.checks.stream_law import whole_prefix_of_one_attempt
 from faults.history.checks.tenants import no_foreign_answer
-from faults.history.events import Fail, Ok
+from faults.history.events import Fail, Ok, Way
 from faults.history.evidence import Evidence, gather
 from faults.history.folder import CALLS, read_commits, read_records, read_run
 from faults.history.history import read_history
@@ -95,13 +95,14 @@ def check(evidence: Evidence) -> tuple[Violation, ...]:
 
 def figures_of(evidence: Evidence) -> Figures:
     """Count."""
-    outcomes = Counter(type(asked.outcome) for asked in evidence.asked.values())
+    asked = [one for one in evidence.asked.values() if one.invoke.way is not Way.PEEK]
+    outcomes = Counter(type(one.outcome) for one in asked)
     beyond, allowed = re_executed(evidence)
     return Figures(
-        sent=len(evidence.asked),
+        sent=len(asked),
         ok=outcomes[Ok],
         failed=outcomes[Fail],
-        unknown=len(evidence.asked) - outcomes[Ok] - outcomes[Fail],
+        unknown=len(asked) - outcomes[Ok] - outcomes[Fail],
         records=sum(map(len, evidence.requests.values())),
         calls=sum(map(len, evidence.calls.values())),
         duplicates=duplicates(evidence),

@@ -26,6 +26,7 @@ from faults.history.direct_way import DirectWay
 from faults.history.events import Way
 from faults.history.history import History
 from faults.history.http_ways import HttpWays
+from faults.history.job_way import JobWay
 from faults.history.target import Mix, Request, Target, chat
 
 
@@ -58,7 +59,10 @@ class Driver:
             http = await opening.enter_async_context(
                 HttpWays(self._target, self._history, self._mix.timeout_s)
             )
-            self._askers = {Way.SYNC: http, Way.STREAM: http}
+            self._askers = {Way.SYNC: http, Way.STREAM: http, Way.KEYED: http}
+            if Way.JOB in self._mix.ways:
+                jobs = JobWay(self._target, self._history, self._mix.timeout_s)
+                self._askers[Way.JOB] = await opening.enter_async_context(jobs)
             if Way.DIRECT in self._mix.ways:
                 direct = DirectWay(self._target, self._history, self._mix.timeout_s)
                 self._askers[Way.DIRECT] = await opening.enter_async_context(direct)
@@ -90,6 +94,11 @@ class Driver:
             await self._seats.acquire()
             self._start(self._next())
 
+    async def send_one(self, way: Way, model: str) -> None:
+        """Send one request besides the mix."""
+        await self._seats.acquire()
+        self._start(self._request(way, model))
+
     async def ended(self) -> None:
         """Wait until every client has its answer, or has given up."""
         while self._asking:
@@ -111,6 +120,10 @@ class Driver:
         mix = self._mix
         (way,) = self._random.choices(list(mix.ways), list(mix.ways.values()))
         (model,) = self._random.choices(list(mix.models), list(mix.models.values()))
+        return self._request(way, model)
+
+    def _request(self, way: Way, model: str) -> Request:
+        mix = self._mix
         tenant = self._random.choice(list(self._target.tenants))
         number = self._history.number()
         text, key = number, ""

@@ -32,6 +32,7 @@ SETTLE_MS = 1_000
 """A call that ended so long before a crash may not have been recorded as done yet."""
 NOTICE_MS = 2_000
 """How long an upstream may take to notice that a killed process's connections are gone."""
+MARKS = ("headrace.chain", "headrace.replayed")
 CRASHES = ("kill", "freeze", "abort")
 
 
@@ -105,7 +106,7 @@ class Evidence:
     faults: list[Span] = field(default_factory=list)
     calls: dict[str, list[LoggedCall]] = field(default_factory=dict)
     requests: dict[str, list[Record]] = field(default_factory=dict)
-    """Records of the lanes (and inboxes) by id."""
+    """Records of the lanes by id."""
     bodies: dict[str, list[str]] = field(default_factory=dict)
     """Ids by the body's digest."""
     delays: dict[str, list[Record]] = field(default_factory=dict)
@@ -207,7 +208,9 @@ class _Records:
     def take(self, record: Record) -> None:
         name = record.topic.removeprefix(self._prefix)
         kind = name.partition(".")[0]
-        if kind in ("requests", "inbox"):
+        if is_mark(record):
+            return
+        if kind == "requests":
             self._take_request(record)
         elif kind == "delay":
             self.delays[request_id(record)].append(record)
@@ -265,6 +268,12 @@ def log_order(record: Record) -> tuple[int, str, int, int]:
 def headers_of(record: Record) -> dict[str, bytes]:
     """Headers by name; null ones left out."""
     return {name: value for name, value in record.headers if value is not None}
+
+
+def is_mark(record: Record) -> bool:
+    """Whether a record of a delay or dead-letter topic is no request, but says something of one."""
+    told = headers_of(record).get(H.TYPE, b"").decode()
+    return told in MARKS
 
 
 def request_id(record: Record) -> str:

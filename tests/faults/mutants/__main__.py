@@ -37,7 +37,7 @@ def main(
     console.print(_table(ran))
     if not names:
         RESULTS.write_text(as_json([*machine_rows(), *_rows(ran)]), encoding="utf-8")
-    if not all(one.held for one in ran):
+    if not all(_good(one, ran) for one in ran):
         raise typer.Exit(1)
 
 
@@ -56,6 +56,12 @@ async def _run_all(folder: Path, chosen: list[Mutant]) -> list[Ran]:
     return ran
 
 
+def _good(one: Ran, ran: list[Ran]) -> bool:
+    """A mutant is caught only where the same run without it is clean: else nothing is shown."""
+    clean = all(other.held for other in ran if other.scenario is one.scenario and not other.mutant)
+    return one.held and clean
+
+
 def _line(label: str, one: Ran) -> str:
     figures = one.verdict.figures
     broken = ", ".join(
@@ -70,14 +76,14 @@ def _line(label: str, one: Ran) -> str:
 
 def _table(ran: list[Ran]) -> Table:
     caught = [one for one in ran if one.mutant]
-    title = f"{sum(one.held for one in caught)} of {len(caught)} mutants caught"
+    title = f"{sum(_good(one, ran) for one in caught)} of {len(caught)} mutants caught"
     table = Table("mutant", "scenario", "found broken", "seconds", "", title=title)
     for one in ran:
         broken = ", ".join(f"{name} x{count}" for name, count in sorted(one.verdict.broken.items()))
         what = one.mutant.what if one.mutant else "(the product as it is)"
         good = "caught" if one.mutant else "clean"
         bad = "MISSED" if one.mutant else "NOT CLEAN"
-        style = f"[green]{good}[/green]" if one.held else f"[bold red]{bad}[/bold red]"
+        style = f"[green]{good}[/green]" if _good(one, ran) else f"[bold red]{bad}[/bold red]"
         table.add_row(what, one.scenario.name, broken, f"{one.seconds:.0f}", style)
     return table
 
@@ -88,15 +94,12 @@ def _rows(ran: list[Ran]) -> list[Row]:
         assert one.mutant is not None
         found = ", ".join(sorted(one.verdict.broken)) or "nothing"
         row_id = f"mutant-{number}"
-        rows.append(Row(row_id, one.mutant.what, found, "promises", "caught", one.held))
+        rows.append(Row(row_id, one.mutant.what, found, "promises", "caught", _good(one, ran)))
     for one in (one for one in ran if not one.mutant):
-        found = float(len(one.verdict.violations))
-        rows.append(
-            Row(
-                f"clean-{one.scenario.name}", "without a mutant", found, "violations", "0", one.held
-            )
-        )
-    caught = float(sum(one.held for one in ran if one.mutant))
+        count = float(len(one.verdict.violations))
+        row_id = f"clean-{one.scenario.name}"
+        rows.append(Row(row_id, "without a mutant", count, "violations", "0", one.held))
+    caught = float(sum(_good(one, ran) for one in ran if one.mutant))
     total = sum(1 for one in ran if one.mutant)
     rows.append(Row("mutants", "caught", caught, f"of {total}", f"{total}", caught == total))
     return rows

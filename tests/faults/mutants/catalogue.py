@@ -34,6 +34,11 @@ MUTANTS = (
     _mutant("reused_attempt_id", "a reused attempt id", "throttled", Promise.P3, Promise.P13),
     _mutant("dead_letter_not_awaited", "dead letter not awaited", "poison", Promise.P15),
     _mutant("limiter_fails_open", "a limiter that fails open", "burst", Promise.P5),
+    _mutant("no_tenant_check", "a reply without a tenant check", "jobs", Promise.P8),
     _mutant("auto_commit_on", "auto-commit on", "rebalance", Promise.P4),
     _mutant("mixed_attempts", "attempts mixed in a stream", "broken-streams", Promise.P11),
+    _mutant(
+        "key_without_tenant", "idempotency keyed without tenant", "keys", Promise.P8, Promise.P2
+    ),
+    _mutant("crash_counter_resets", "a crash counter that resets", "killer", Promise.P1),
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from faults.mutants.patching import replace
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.waiting import Waiting
 
@@ -16,4 +17,4 @@ def apply() -> None:
         self._done(waiting, ending.outcome.value)
         await answer(self, waiting, ending, **named)
 
-    Settlement.answer = hasty  # type: ignore[method-assign]
+    replace(Settlement, answer=hasty)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from faults.mutants.patching import replace
 from headrace.dispatcher.settle import Settlement
 
 ROLE = "dispatcher"
@@ -17,4 +18,4 @@ def apply() -> None:
         task = asyncio.create_task(bury(self, *args, **named))
         sent.add(task)
 
-    Settlement._bury = careless  # type: ignore[method-assign]
+    replace(Settlement, _bury=careless)

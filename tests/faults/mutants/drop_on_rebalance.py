@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from faults.mutants.patching import replace
 from headrace.dispatcher.kafka.source import Source
 
 ROLE = "dispatcher"
@@ -18,4 +19,4 @@ def apply() -> None:
                     tenure.finished(offset)
         await revoked(self, partitions)
 
-    Source.on_partitions_revoked = dropping  # type: ignore[method-assign]
+    replace(Source, on_partitions_revoked=dropping)

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import aiohttp
+
+from faults.mutants.patching import replace
 from headrace.dispatcher.seats import Seats
-from headrace.dispatcher.upstreams import deployment
 from headrace.schemas.names import DeploymentName, ModelName
 
 ROLE = "dispatcher"
@@ -11,7 +13,7 @@ ROLE = "dispatcher"
 
 def apply() -> None:
     """The count is kept, and never asked; nor do connections run out, which is the second guard."""
-    connector = deployment.aiohttp.TCPConnector
+    connector = aiohttp.TCPConnector
 
     def free(
         self: Seats, model: ModelName, avoid: frozenset[DeploymentName] = frozenset()
@@ -22,5 +24,5 @@ def apply() -> None:
     def boundless(**options: Any) -> Any:
         return connector(**(options | {"limit": 0}))
 
-    Seats.free = free  # type: ignore[method-assign]
-    deployment.aiohttp.TCPConnector = boundless  # type: ignore[assignment,misc]
+    replace(Seats, free=free)
+    replace(aiohttp, TCPConnector=boundless)

@@ -1,5 +1,6 @@
 """The reply board takes chunks of whatever attempt as those of the stream it has begun."""
 
+from faults.mutants.patching import replace
 from headrace.ingress.board import ReplyBoard
 from headrace.ingress.waiter import Waiter
 from headrace.schemas.replies import Reply
@@ -14,4 +15,4 @@ def apply() -> None:
         waiter.attempt, waiter.source = reply.attempt, reply.source
         return True
 
-    ReplyBoard._pin = pin  # type: ignore[method-assign]
+    replace(ReplyBoard, _pin=pin)

@@ -1,5 +1,6 @@
 """What waits for its time is run as soon as somebody looks."""
 
+from faults.mutants.patching import replace
 from headrace.dispatcher.delays import Timers
 from headrace.dispatcher.waiting import Waiting
 
@@ -14,4 +15,4 @@ def apply() -> None:
         waiting.due_ms = 0
         push(self, 0, waiting)
 
-    Timers.push = eager  # type: ignore[method-assign]
+    replace(Timers, push=eager)

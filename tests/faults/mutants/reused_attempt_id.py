@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from faults.mutants.patching import replace
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.waiting import Waiting
 
@@ -16,4 +17,4 @@ def apply() -> None:
         waiting.attempt -= 1
         await retry(self, waiting, *args, **named)
 
-    Attempts._retry = reusing  # type: ignore[method-assign]
+    replace(Attempts, _retry=reusing)

@@ -9,9 +9,11 @@ from faults.history.events import Way
 from faults.history.history import History
 from faults.history.stage import Setting, Stage
 from faults.history.target import Mix
+from headrace.cli.up.role import Role
 
 Play = Callable[[Stage, Driver, History], Awaitable[None]]
 SETTLE_S = 12.0
+KILLER = "killer"
 BROKER: Mapping[str, str] = {"group.min.session.timeout.ms": "1000"}
 """The broker must let members be found dead as soon as `QUICK` wants."""
 QUICK: Mapping[str, object] = {
@@ -58,6 +60,29 @@ async def killed(stage: Stage, driver: Driver, history: History) -> None:
     with history.fault("kill", victim.name):
         victim.kill()
         await victim.wait()
+
+
+async def struck(stage: Stage, driver: Driver, history: History) -> None:
+    """A record kills whoever calls it; dead dispatchers are started again, as Kubernetes would."""
+    keepers = [asyncio.create_task(_keep(role, history)) for role in stage.stack.dispatchers]
+    try:
+        sending = asyncio.create_task(driver.send(60, 20))
+        await asyncio.sleep(0.5)
+        await driver.send_one(Way.DIRECT, KILLER)
+        await sending
+        await driver.ended()
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+
+async def _keep(role: Role, history: History) -> None:
+    while True:
+        await role.wait()
+        with history.fault("kill", role.name):
+            pass  # it is over when it is seen
+        await role.start()
 
 
 SCENARIOS = {
@@ -120,6 +145,15 @@ SCENARIOS = {
                 overlay=QUICK,
             ),
             mix=Mix(ways={Way.STREAM: 1}),
+        ),
+        Scenario(name="jobs", play=steady, mix=Mix(ways={Way.JOB: 1})),
+        Scenario(name="keys", play=steady, mix=Mix(ways={Way.KEYED: 1})),
+        Scenario(
+            name="killer",
+            play=struck,
+            setting=Setting(models=("small", KILLER), overlay=QUICK),
+            mix=Mix(ways={Way.SYNC: 7, Way.DIRECT: 3}, timeout_s=18),
+            injected=("killer",),
         ),
     )
 }

@@ -6,6 +6,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
+from faults.mutants.patching import replace
 from headrace.dispatcher.kafka.outbox import Outbox
 
 ROLE = "dispatcher"
@@ -27,7 +28,7 @@ def apply() -> None:
         **more: Any,
     ) -> RecordMetadata:
         if not self._name.endswith(OUTCOMES):
-            named = {"key": key, "headers": headers, "partition": partition}
+            named: dict[str, Any] = {"key": key, "headers": headers, "partition": partition}
             return await send(self, topic, value, **named, **more)
         producer = self._open_producer()
         try:
@@ -36,4 +37,4 @@ def apply() -> None:
             nowhere = TopicPartition(topic, 0)
             return RecordMetadata(topic, 0, nowhere, 0, 0, 0, 0)
 
-    Outbox.send = swallowing  # type: ignore[method-assign]
+    replace(Outbox, send=swallowing)

@@ -1,10 +1,13 @@
 """A broker without enough replicas, now and then: one outcome in three is refused once."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import NotEnoughReplicasError
+
+from faults.mutants.patching import replace
 
 ROLE = "dispatcher"
 OUTCOMES = "-outcomes"
@@ -13,7 +16,7 @@ EACH = 3
 
 def apply() -> None:
     """Patch the producer; what is refused was not written."""
-    send = AIOKafkaProducer.send
+    send: Callable[..., Any] = AIOKafkaProducer.send
     turns = count(1)
 
     async def refusing(self: AIOKafkaProducer, *args: Any, **named: Any) -> Any:
@@ -21,4 +24,4 @@ def apply() -> None:
             raise NotEnoughReplicasError
         return await send(self, *args, **named)
 
-    AIOKafkaProducer.send = refusing
+    replace(AIOKafkaProducer, send=refusing)
