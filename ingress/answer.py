@@ -87,7 +87,9 @@ def from_refusal(refusal: Refusal, request_id: RequestId) -> Answer:
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
     ]
-    headers += _hints(refusal.code, refusal.retry_after_s)
+    if refusal.location:
+        headers.append((b"location", refusal.location.encode()))
+    headers += _hints(refusal.code, refusal.retry_after_s, refusal.again)
     return Answer(refusal.spec.status, headers, body)
 
 
@@ -101,11 +103,12 @@ def stream_headers(request_id: RequestId) -> HttpHeaders:
     ]
 
 
-def _hints(code: str, retry_after_s: float) -> HttpHeaders:
+def _hints(code: str, retry_after_s: float, again: bool | None = None) -> HttpHeaders:
     """What tells an official client whether and when to ask again."""
     hints: HttpHeaders = []
-    if code in _RETRYABLE:
-        hints.append((b"x-should-retry", b"true" if _RETRYABLE[code] else b"false"))
+    retryable = _RETRYABLE.get(code) if again is None else again
+    if retryable is not None:
+        hints.append((b"x-should-retry", b"true" if retryable else b"false"))
     if retry_after_s > 0:
         seconds = min(retry_after_s, MAX_RETRY_AFTER_S)
         hints.append((b"retry-after", b"%d" % math.ceil(seconds)))

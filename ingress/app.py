@@ -4,7 +4,8 @@ Shutdown order:
 1. Readiness and every new request say `shutting_down`; the doors stay open for load balancers to see it.
 2. Requests that wait get their answers, for at most `drain_s`; the rest gets an error, and is cancelled.
 3. The HTTP server closes its connections.
-4. Cancels still on their way are handed to Kafka; the link closes its producers and its reader.
+4. Cancels still on their way are handed to Kafka; the link closes its producers and its reader; the
+   index writes down how far it has read.
 """
 
 import asyncio
@@ -17,13 +18,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
+from headrace.ingress.accounts import Accounts
 from headrace.ingress.board import BoardPolicy, ReplyBoard
 from headrace.ingress.hot import HotRoutes
 from headrace.ingress.ids import RANDOM_BITS, uuid7
+from headrace.ingress.index import Indexing
+from headrace.ingress.jobs.assembly import Jobs
 from headrace.ingress.kafka.cancels import Cancels
+from headrace.ingress.kafka.forward import Forward
 from headrace.ingress.kafka.link import Link
 from headrace.ingress.kafka.outbox import Outbox
 from headrace.ingress.kafka.reader import ReplyReader
+from headrace.ingress.keys.assembly import Keys
 from headrace.ingress.metrics import Metrics
 from headrace.ingress.policy import admission_policy
 from headrace.ingress.refusal import Refusal
@@ -84,9 +90,41 @@ class Ingress:
             )
         )
         self._clock = BrokerClock(time.monotonic() * 1000 - time.time() * 1000)
+        self._indexing = Indexing(config, self._instance, self._now_ms, self._log)
         self._connect_kafka_side()
-        self._metrics = Metrics(self._board, version("headrace"))
+        self._metrics = Metrics(self._board, version("headrace"), self._indexing.index)
         policy = admission_policy(config)
+        accounts = Accounts(self._metrics, self._log, time.monotonic)
+        self._jobs = Jobs(
+            config,
+            instance=self._instance,
+            policy=policy,
+            board=self._board,
+            indexing=self._indexing,
+            outbox=self._outbox,
+            cancels=self._cancels,
+            accounts=accounts,
+            metrics=self._metrics,
+            now_ms=self._now_ms,
+            monotonic=time.monotonic,
+            new_id=self._new_id,
+            log=self._log,
+        )
+        self._keys = Keys(
+            config,
+            instance=self._instance,
+            policy=policy,
+            board=self._board,
+            indexing=self._indexing,
+            jobs=self._jobs,
+            link=self._link,
+            forward=self._forward,
+            cancels=self._cancels,
+            metrics=self._metrics,
+            now_ms=self._now_ms,
+            monotonic=time.monotonic,
+            log=self._log,
+        )
         services = Services(
             policy=policy,
             board=self._board,
@@ -96,10 +134,20 @@ class Ingress:
             clock=self._clock,
             monotonic=time.monotonic,
             metrics=self._metrics,
+            accounts=accounts,
+            jobs=self._jobs,
+            keys=self._keys,
             log=self._log,
+            indexing=self._indexing,
             max_sync_wait_s=limits.max_sync_wait_s,
         )
-        web = web_app(policy, self._trouble, self._new_id, version("headrace"))
+        web = web_app(
+            policy,
+            self._trouble,
+            self._new_id,
+            version("headrace"),
+            lambda: {"index": self._indexing.condition},
+        )
         self._hot = HotRoutes(services, web)
         self._probe = Probe(limits.metrics_listen, self._metrics.registry, self._problems)
         self._server = Server(self._hot, self.stop)
@@ -113,7 +161,8 @@ class Ingress:
         self._outbox = Outbox(config, source, board, self._clock, time.monotonic)
         self._cancels = Cancels(topics.control, source, log)
         reader = ReplyReader(options, self._instance, board, time.monotonic, log)
-        writers = (self._cancels,)
+        self._forward = Forward(topics.replies, log)
+        writers = (self._cancels, self._indexing.appender, self._forward)
         self._link = Link(config, self._instance, self._outbox, reader, writers, log)
 
     @property
@@ -147,6 +196,9 @@ class Ingress:
                 ("link", self._link.run()),
                 ("cancels", self._cancels.run()),
                 ("sweep", self._sweep()),
+                *self._indexing.tasks(),
+                *self._jobs.tasks(),
+                *self._keys.tasks(),
                 ("http", self._server.serve(sockets=[self._socket])),
             )
         ]
@@ -171,6 +223,8 @@ class Ingress:
             await asyncio.wait((task,))
             if not task.cancelled() and (failure := task.exception()) is not None:
                 self._log.error("task_failed", reason=task.get_name(), error=repr(failure))
+        await self._jobs.close()
+        await self._indexing.close()
         await self._probe.close()
         self._log.info("ingress_stopped")
 
@@ -191,6 +245,7 @@ class Ingress:
             if self._outbox.sweep(now):
                 self._link.alarm()
             self._board.sweep(now)
+            self._keys.comebacks.sweep(now)
 
     def _trouble(self) -> Refusal | None:
         return _SHUTTING_DOWN if self._hot.draining else self._link.trouble
@@ -199,5 +254,8 @@ class Ingress:
         trouble = self._trouble()
         return [] if trouble is None else [trouble.code.value]
 
+    def _now_ms(self) -> int:
+        return self._clock.now_ms(time.monotonic() * 1000)
+
     def _new_id(self) -> RequestId:
-        return uuid7(self._clock.now_ms(time.monotonic() * 1000), random.getrandbits(RANDOM_BITS))
+        return uuid7(self._now_ms(), random.getrandbits(RANDOM_BITS))

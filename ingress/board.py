@@ -14,7 +14,7 @@ too early. `deliver` takes each reply record of this process:
 `sweep`, called a few times a second, is the only timer: a request costs none of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -47,6 +47,8 @@ class ReplyBoard:
         """Bytes of answers that no client has taken yet."""
         self.dropped = 0
         """Replies nobody waits for: repeats, late answers, output of older attempts."""
+        self.stray: Callable[[Reply], bool] = lambda _: False
+        """Asked about replies to requests that are not on the board; True where it took one."""
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -86,6 +88,12 @@ class ReplyBoard:
             waiter.settled = True
             waiter.party.wake()
 
+    def fail_id(self, request_id: RequestId, failure: Refusal) -> None:
+        """Settle whoever waits for this request, if anybody does."""
+        waiter = self._waiters.get(request_id)
+        if waiter is not None:
+            self.fail(waiter, failure)
+
     def fail_all(self, failure: Refusal) -> None:
         """Settle every waiter with `failure`."""
         for waiter in self._waiters.values():
@@ -94,7 +102,10 @@ class ReplyBoard:
     def deliver(self, reply: Reply, now: float) -> None:
         """Take one reply record that carries this process's name."""
         waiter = self._waiters.get(reply.id)
-        if waiter is None or waiter.settled:
+        if waiter is None:
+            if not self.stray(reply):
+                self.dropped += 1
+        elif waiter.settled:
             self.dropped += 1
         elif waiter.stream:
             self._deliver_stream(waiter, reply, now)
@@ -117,7 +128,7 @@ class ReplyBoard:
             elif waiter.settled:
                 continue
             elif waiter.next_seq == 1 and now >= waiter.waits_until:
-                self.fail(waiter, waiter.overlong)
+                self.fail(waiter, waiter.overlong())
             elif waiter.gap_since and now - waiter.gap_since >= GAP_S:
                 self.fail(waiter, _LOST)
             elif waiter.stream and now - waiter.touched_at >= self._policy.keepalive_s:

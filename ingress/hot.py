@@ -1,5 +1,7 @@
 """The hot routes: Admit, Enqueue, Answer. A plain ASGI callable in front of the FastAPI app, because
 a framework route costs several times what all of this does.
+
+A request with a kind is admitted here too, and then treated in `jobs`.
 """
 
 import asyncio
@@ -11,15 +13,21 @@ from headrace.ingress import admission, answer
 from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer
 from headrace.ingress.connection import STATE, Listener
 from headrace.ingress.ids import RANDOM_BITS, uuid7
+from headrace.ingress.jobs import submission
+from headrace.ingress.jobs.exchange import Asked
+from headrace.ingress.keys.comebacks import repeats
+from headrace.ingress.policy import Caller
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.services import Services
 from headrace.ingress.stream import relay
 from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
-from headrace.schemas.names import Endpoint, RequestId
+from headrace.schemas.names import Endpoint, Kind, RequestId
 from headrace.schemas.records import RequestRecord
 
 HOT: dict[str, Endpoint] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
+SUBMIT = "/v1/jobs"
+BELOW_JOBS = "/v1/jobs/"
 GRACE_AFTER_DEADLINE_S = 10.0
 """The dispatcher answers `expired` itself; only when that fails does the ingress speak."""
 
@@ -41,13 +49,21 @@ class HotRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        endpoint = HOT.get(scope.get("path", ""))
-        if endpoint is None or scope["type"] != "http":
+        path: str = scope.get("path", "")
+        endpoint = HOT.get(path)
+        if scope["type"] != "http":
             await self._rest(scope, receive, send)
-        else:
+        elif endpoint is not None or path == SUBMIT:
             await self._serve(endpoint, scope, receive, send)
+        elif path.startswith(BELOW_JOBS):
+            await self._s.jobs.routes(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
 
-    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, endpoint: Endpoint | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve a call of `endpoint`, or, without one, the submission of a job."""
         s = self._s
         started = s.monotonic()
         now_ms = s.clock.now_ms(started * 1000)
@@ -57,15 +73,31 @@ class HotRoutes:
         if admitted is None:
             return
         if isinstance(admitted, Refusal):
-            await self._refuse(admitted, request_id, send, receive)
+            refusal = admitted if endpoint is not None else submission.blame(admitted)
+            await self._refuse(refusal, request_id, send, receive)
             return
         connection, cycle = scope["state"][STATE]
         listener = Listener(connection, cycle, self._loop)
-        if not listener.lost:
-            await self._exchange(admitted, listener, send, started, now_ms)
+        if listener.lost:
+            return
+        if admitted.kind is None:
+            await self._exchange(admitted, listener, send, started, now_ms, headers)
+        else:
+            await self._with_kind(Asked(admitted, listener, send, started, now_ms))
+
+    async def _with_kind(self, asked: Asked) -> None:
+        record, exchange = asked.record, self._s.jobs.exchange
+        if record.idempotency_key:
+            await self._s.keys.keyed.serve(asked)
+            return
+        record.reply = self._s.link.address(record.kind, record.id)
+        if record.kind is Kind.JOB:
+            await exchange.accept(asked)
+        else:
+            await exchange.hold(asked)
 
     async def _admit(
-        self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], receive: Receive,
+        self, endpoint: Endpoint | None, scope: Scope, headers: dict[bytes, bytes], receive: Receive,
         request_id: RequestId, now_ms: int,
     ) -> RequestRecord | Refusal | None:  # fmt: skip
         """Admit: None if the client left while it was sending."""
@@ -83,15 +115,26 @@ class HotRoutes:
             return None
         if isinstance(body, Refusal):
             return body
+        return self._judge(caller, endpoint, headers, body, request_id, now_ms)
+
+    def _judge(
+        self, caller: Caller, endpoint: Endpoint | None, headers: dict[bytes, bytes], body: bytes,
+        request_id: RequestId, now_ms: int,
+    ) -> RequestRecord | Refusal:  # fmt: skip
+        if endpoint is None:
+            job = submission.read(body, headers)
+            if isinstance(job, Refusal):
+                return job
+            endpoint, body, headers = job.endpoint, job.body, job.headers
         return admission.admit(
-            s.policy,
+            self._s.policy,
             caller,
             endpoint,
             headers,
             body,
             request_id=request_id,
             now_ms=now_ms,
-            reply=s.link.reply,
+            reply=self._s.link.reply,
         )
 
     def _no_room(self) -> Refusal | None:
@@ -104,23 +147,22 @@ class HotRoutes:
         return _QUEUE_FULL if s.board.full else None
 
     async def _exchange(
-        self, record: RequestRecord, listener: Listener, send: Send, started: float, now_ms: int
-    ) -> None:
-        """Enqueue, wait, Answer. However it ends, a request without its final is cancelled."""
+        self, record: RequestRecord, listener: Listener, send: Send, started: float, now_ms: int,
+        headers: dict[bytes, bytes],
+    ) -> None:  # fmt: skip
+        """Enqueue, wait, Answer. However it ends, a request without its final is cancelled, at once or
+        when its client had time to ask again.
+        """
         s = self._s
-        ends_at = started + (record.deadline_ms - now_ms) / 1000 + GRACE_AFTER_DEADLINE_S
-        waiter = Waiter(
-            record.id,
-            record.stream is True,
-            listener,
-            started,
-            started + s.max_sync_wait_s,
-            ends_at,
-        )
-        s.board.expect(waiter)
+        waiter = await self._taken_up(record, listener, started, now_ms, headers)
         refused: Refusal | None = None
+        enqueued = waiter is not None
+        if waiter is None:
+            waiter = self._waiter(record, listener, started, now_ms)
+            s.board.expect(waiter)
         try:
-            refused = await s.outbox.enqueue(record, waiter)
+            if not enqueued:
+                refused = await s.outbox.enqueue(record, waiter)
             if refused is not None:
                 await send_answer(send, answer.from_refusal(refused, record.id))
             elif waiter.stream:
@@ -131,8 +173,35 @@ class HotRoutes:
             listener.leave()
             s.board.drop(waiter)
             if refused is None and waiter.final is None:
-                s.cancels.add(record.id, record.deadline_ms)
-            self._account(record, waiter, refused, started)
+                back = listener.lost and not self.draining
+                if not (back and s.keys.comebacks.left(record, waiter, headers, started)):
+                    s.cancels.add(record.id, record.deadline_ms)
+            s.accounts.ended(record, waiter, refused, started)
+
+    def _waiter(
+        self, record: RequestRecord, listener: Listener, started: float, now_ms: int
+    ) -> Waiter:
+        lasts_s = (record.deadline_ms - now_ms) / 1000 + GRACE_AFTER_DEADLINE_S
+        waits_until = started + self._s.max_sync_wait_s
+        stream = record.stream is True
+        return Waiter(record.id, stream, listener, started, waits_until, started + lasts_s)
+
+    async def _taken_up(
+        self, record: RequestRecord, listener: Listener, started: float, now_ms: int,
+        headers: dict[bytes, bytes],
+    ) -> Waiter | None:  # fmt: skip
+        """Who waits for the call that a broken connection of the same client has left running."""
+        comebacks = self._s.keys.comebacks
+        orphan = comebacks.find(record, now_ms) if repeats(headers) else None
+        if orphan is None:
+            return None
+        fresh = record.id, record.deadline_ms
+        record.id, record.deadline_ms = orphan.id, orphan.deadline_ms
+        waiter = self._waiter(record, listener, started, now_ms)
+        if await comebacks.take_up(orphan, waiter):
+            return waiter
+        record.id, record.deadline_ms = fresh
+        return None
 
     async def _answer(self, waiter: Waiter, listener: Listener, send: Send) -> None:
         while not (waiter.settled or listener.lost):
@@ -145,31 +214,6 @@ class HotRoutes:
             return
         if not listener.answer(whole):
             await send_answer(send, whole)
-
-    def _account(
-        self,
-        record: RequestRecord,
-        waiter: Waiter,
-        refused: Refusal | None,
-        started: float,
-    ) -> None:
-        """Count the request. Successes are logged at debug level only: a line a request is a cost."""
-        s = self._s
-        elapsed = s.monotonic() - started
-        final, failure = waiter.final, refused or waiter.failure
-        if final is not None:
-            outcome = final.outcome.value if final.outcome is not None else "completed"
-            code, status = final.code, final.status
-        elif failure is not None:
-            outcome, code, status = "failed", failure.code.value, failure.spec.status
-        else:
-            outcome, code, status = "cancelled", Code.CANCELLED.value, 499
-        s.metrics.request(record.model, record.lane, outcome, elapsed)
-        tell = s.log.debug if status < 400 else s.log.info
-        tell(
-            "request_done", request_id=record.id, tenant=record.tenant, model=record.model, lane=record.lane,
-            outcome=outcome, status=status, code=code, dur_ms=round(elapsed * 1000, 1),
-        )  # fmt: skip
 
     async def _refuse(
         self, refusal: Refusal, request_id: RequestId, send: Send, receive: Receive

@@ -12,6 +12,10 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
     param: str | None = None
     retry_after_s: float = 0
+    location: str = ""
+    """Where the answer will be, if that is somewhere."""
+    again: bool | None = None
+    """Whether the same request may be sent again; None: as the code says."""
 
     @property
     def spec(self) -> ErrorSpec:

@@ -4,10 +4,14 @@ from collections.abc import Callable
 
 import msgspec
 
+from headrace.ingress.accounts import Accounts
 from headrace.ingress.board import ReplyBoard
+from headrace.ingress.index import Indexing
+from headrace.ingress.jobs.assembly import Jobs
 from headrace.ingress.kafka.cancels import Cancels
 from headrace.ingress.kafka.link import Link
 from headrace.ingress.kafka.outbox import Outbox
+from headrace.ingress.keys.assembly import Keys
 from headrace.ingress.metrics import Metrics
 from headrace.ingress.policy import AdmissionPolicy
 from headrace.schemas.clock import BrokerClock
@@ -25,5 +29,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     clock: BrokerClock
     monotonic: Callable[[], float]
     metrics: Metrics
+    accounts: Accounts
+    jobs: Jobs
+    keys: Keys
     log: Log
+    indexing: Indexing
     max_sync_wait_s: float

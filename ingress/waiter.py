@@ -1,12 +1,14 @@
 """A waiter: what is known of one request that waits for its answer, and of who asked."""
 
 from collections import deque
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
 from headrace.schemas.names import RequestId
 from headrace.schemas.replies import Reply
+
+RETRY_AFTER_S = 5
 
 
 class Party(Protocol):
@@ -45,11 +47,6 @@ class Waiter:
         "touched_at",
         "waits_until",
     )
-    overlong: ClassVar[Refusal] = Refusal(
-        Code.WAIT_TOO_LONG, "The request waited longer than a connection may; it is cancelled."
-    )
-    """What it gets at `waits_until`."""
-
     def __init__(
         self,
         request_id: RequestId,
@@ -85,13 +82,31 @@ class Waiter:
         self.passed = 0
         """Bytes of the stream's chunks so far, which a whole final repeats."""
 
+    def overlong(self) -> Refusal:
+        """What it gets at `waits_until`."""
+        return Refusal(
+            Code.WAIT_TOO_LONG, "The request waited longer than a connection may; it is cancelled."
+        )
+
 
 class HeldWaiter(Waiter):
-    """Waits for a request that outlives its connection."""
+    """Waits for a request that outlives its connection. `keyed`: sent again, it finds its answer."""
 
-    __slots__ = ()
-    overlong = Refusal(
+    __slots__ = ("keyed",)
+
+    keyed: bool
+
+    def overlong(self) -> Refusal:
+        """The answer can be picked up later."""
+        return still_waiting(self.id, keyed=self.keyed)
+
+
+def still_waiting(request_id: RequestId, *, keyed: bool) -> Refusal:
+    """What a client gets whose request outlives its connection. `keyed`: sent again, it is attached."""
+    return Refusal(
         Code.STILL_WAITING,
         "The request waited longer than a connection may; it goes on.",
-        retry_after_s=5,
+        retry_after_s=RETRY_AFTER_S,
+        location=f"/v1/jobs/{request_id}",
+        again=keyed,
     )

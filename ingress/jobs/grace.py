@@ -5,8 +5,6 @@ One that nobody takes up within the grace is cancelled. Whoever takes it up, her
 know how many follow it. Jobs never come here. Sans-IO: `now` is passed in, `sweep` is the timer.
 """
 
-from collections.abc import Callable
-
 from headrace.schemas.claims import Attach, Orphan
 from headrace.schemas.names import RequestId
 from headrace.schemas.records import RequestRecord
@@ -18,9 +16,8 @@ MAX_KEPT = 20_000
 class Grace:
     """Requests without a client, by id, the oldest first."""
 
-    def __init__(self, grace_s: float, cancel: Callable[[RequestRecord], None]) -> None:
+    def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
-        self._cancel = cancel
         self._kept: dict[RequestId, tuple[float, RequestRecord]] = {}
 
     def __len__(self) -> int:
@@ -42,11 +39,9 @@ class Grace:
         if isinstance(entry, Attach):
             self.keep(entry.id)
 
-    def sweep(self, now: float) -> None:
-        """Cancel what nobody came back for."""
-        while self._kept:
-            request_id, (until, record) = next(iter(self._kept.items()))
-            if until > now:
-                return
-            del self._kept[request_id]
-            self._cancel(record)
+    def sweep(self, now: float) -> list[RequestRecord]:
+        """Let go of those that nobody came back for: they are to be cancelled."""
+        over = [record for until, record in self._kept.values() if until <= now]
+        for record in over:
+            del self._kept[record.id]
+        return over

@@ -43,6 +43,15 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+async def acknowledged(writing: Awaitable[object]) -> Refusal | None:
+    """Await a write that is acknowledged; why it was not, if so. It may have been written all the same."""
+    try:
+        await writing
+    except KafkaError as error:
+        return trouble_of(error)
+    return None
+
+
 def trouble_of(error: BaseException) -> Refusal:
     """What a client's error means: the one place where they are told apart."""
     if isinstance(

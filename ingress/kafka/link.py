@@ -22,9 +22,9 @@ from headrace.ingress.kafka.rights import lacking, needed_rights
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
-from headrace.schemas.names import InstanceId
+from headrace.schemas.names import InstanceId, Kind, RequestId
 from headrace.schemas.records import ReplyTo
-from headrace.schemas.topics import Topics
+from headrace.schemas.topics import Topics, murmur2
 from headrace.telemetry.logs import Log
 
 CONNECT_S = 5.0
@@ -74,9 +74,17 @@ class Link:
         self.trouble: Refusal | None = STARTING
         self.reply = ReplyTo(names.replies, 0, instance)
         """Where plain requests have their answers sent."""
-        self.kept = ReplyTo(names.results, 0, instance)
-        """Where requests with a kind have them sent, when somebody waits here."""
-        self.result_partitions = 1
+        self._kept = ReplyTo(names.results, 0, instance)
+        """Where those have them sent that outlive their connection."""
+        self._result_partitions = 1
+
+    def address(self, kind: Kind | None, request_id: RequestId) -> ReplyTo:
+        """Where the answer of a request of this kind goes."""
+        if kind is None:
+            return self.reply
+        if kind is Kind.JOB:
+            return ReplyTo(self._results, murmur2(request_id.encode()) % self._result_partitions)
+        return self._kept
 
     def alarm(self) -> None:
         """Look at the producer now: it has not acked anything for too long."""
@@ -111,11 +119,11 @@ class Link:
         counts = {topic: small.partitions_of(topic) for topic in (self._replies, self._results)}
         async with asyncio.timeout(CONNECT_S):
             await self._reader.open(counts)
-        self.reply, self.kept = (
+        self.reply, self._kept = (
             ReplyTo(topic, reply_partition(self._instance, count), self._instance)
             for topic, count in counts.items()
         )
-        self.result_partitions = counts[self._results]
+        self._result_partitions = counts[self._results]
         self._outbox.connect(small, self._large_or_start)
         for writer in self._writers:
             writer.connect(small)

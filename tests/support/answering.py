@@ -7,13 +7,15 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from headrace.schemas import records, replies
+from headrace.schemas import records, replies, status
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import DeploymentName, Outcome
 from headrace.schemas.records import RequestRecord
 from headrace.schemas.replies import Reply
+from headrace.schemas.status import Running, Status, Terminal, indexed_partition, status_key
 from headrace.schemas.topics import Topics
 
+SOURCE = "test"
 Answers = Callable[[RequestRecord], Iterable[Reply]]
 
 
@@ -34,6 +36,20 @@ def chunked(request: RequestRecord, *bodies: bytes, attempt: int = 1) -> list[Re
     ]
 
 
+def _state(request: RequestRecord, reply: Reply, partition: int, offset: int) -> Status:
+    if not reply.final:
+        return Running(
+            tenant=request.tenant, id=request.id, attempt=reply.attempt, deployment=reply.upstream,
+            source=SOURCE, chunks=(partition, offset),
+        )  # fmt: skip
+    assert reply.outcome is not None
+    return Terminal(
+        tenant=request.tenant, id=request.id, outcome=reply.outcome, status=reply.status, code=reply.code,
+        attempt=reply.attempt, attempts=reply.attempts, queue_ms=reply.queue_ms, upstream=reply.upstream,
+        result=(partition, offset, 1),
+    )  # fmt: skip
+
+
 class AnsweringDispatcher:
     """Reads every lane and `control` of an installation; `answer` makes the replies to a request."""
 
@@ -45,6 +61,7 @@ class AnsweringDispatcher:
         """(topic, partition, key) of each request."""
         self.cancelled: list[str] = []
         names = Topics(config.kafka.topic_prefix)
+        self._names = names
         self._control = names.control
         counts = config.kafka.partitions
         self._places = [
@@ -82,13 +99,24 @@ class AnsweringDispatcher:
         await self._exit.aclose()
 
     async def say(self, request: RequestRecord, found: Iterable[Reply]) -> None:
-        """Write replies to where `request` wants them."""
+        """Write replies to where `request` wants them, and its states if it has a kind."""
         assert request.reply is not None
         for reply in found:
-            await self._producer.send_and_wait(
-                request.reply.topic, reply.body, key=request.id.encode(), partition=request.reply.partition,
-                headers=replies.encode(reply, b"test"),
+            kept = request.kind is not None
+            topic = self._names.replies if kept and not reply.final else request.reply.topic
+            ack = await self._producer.send_and_wait(
+                topic, reply.body, key=request.id.encode(), partition=request.reply.partition,
+                headers=replies.encode(reply, SOURCE.encode()),
             )  # fmt: skip
+            if kept and (reply.final or reply.seq == 1):
+                await self.state(_state(request, reply, ack.partition, ack.offset))
+
+    async def state(self, state: Status) -> None:
+        """Write a row."""
+        key = status_key(state.tenant, state.id)
+        await self._producer.send_and_wait(
+            self._names.status, status.encode(state), key=key, partition=indexed_partition(key)
+        )
 
     async def _read(self) -> None:
         while True:

@@ -1,0 +1,50 @@
+"""Each request in the metrics and in the log, once, when its exchange has ended."""
+
+from collections.abc import Callable
+
+from headrace.ingress.metrics import Metrics
+from headrace.ingress.refusal import Refusal
+from headrace.ingress.waiter import Waiter
+from headrace.schemas.errors import Code
+from headrace.schemas.records import RequestRecord
+from headrace.telemetry.logs import Log
+
+
+class Accounts:
+    """Counts and logs. Successes are logged at debug level only: a line a request is a cost."""
+
+    def __init__(self, metrics: Metrics, log: Log, monotonic: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._monotonic = monotonic
+
+    def ended(
+        self, record: RequestRecord, waiter: Waiter, refused: Refusal | None, started: float
+    ) -> None:
+        """The client has its answer, or has left without."""
+        final, failure = waiter.final, refused or waiter.failure
+        if final is not None:
+            outcome = final.outcome.value if final.outcome is not None else "completed"
+            self._tell(record, outcome, final.code, final.status, started)
+        elif failure is not None:
+            self._tell(record, "failed", failure.code.value, failure.spec.status, started)
+        else:
+            self._tell(record, "cancelled", Code.CANCELLED.value, 499, started)
+
+    def accepted(self, record: RequestRecord, refused: Refusal | None, started: float) -> None:
+        """A job was accepted, or refused."""
+        if refused is not None:
+            self._tell(record, "failed", refused.code.value, refused.spec.status, started)
+        else:
+            self._tell(record, "accepted", "", 202, started)
+
+    def _tell(
+        self, record: RequestRecord, outcome: str, code: str, status: int, started: float
+    ) -> None:
+        elapsed = self._monotonic() - started
+        self._metrics.request(record.model, record.lane, outcome, elapsed)
+        tell = self._log.debug if status < 400 else self._log.info
+        tell(
+            "request_done", request_id=record.id, tenant=record.tenant, model=record.model, lane=record.lane,
+            outcome=outcome, status=status, code=code, dur_ms=round(elapsed * 1000, 1),
+        )  # fmt: skip
