@@ -197,6 +197,8 @@ def decode(
         raise MalformedRecord("record_empty", "the record has no value")
     known = read_headers(headers)
     get = known.get
+    if (known.get("ce_specversion") or SPEC_VERSION) != SPEC_VERSION:
+        raise MalformedRecord("record_header_invalid", "ce_specversion is not 1.0")
     try:
         endpoint = get("headrace-endpoint")
         stream = get("headrace-stream")

@@ -82,6 +82,7 @@ def test_our_own_name_goes_before_an_alias(alias: str, name: H) -> None:
 
 MALFORMED = {
     "endpoint": (H.ENDPOINT, b"chat/divination"),
+    "a version that is not ours": (H.SPEC, b"9.0"),
     "control character": (H.TENANT, b"a\nb"),
     "escape sequence": (H.MODEL, b"\x1b[2J"),
     "not UTF-8": (H.ID, b"\xff\xfe"),
