@@ -66,8 +66,9 @@ def _history_holds(told: dict[str, bytes], evidence: Evidence, request_id: str) 
     calls = evidence.calls.get(request_id, [])
     statuses = [attempt.status for attempt in history if attempt.status]
     hidden = len(history) - len(statuses) + sum(evidence.held(call) for call in calls)
-    gave = [call.finished.status for call in calls if call.finished and _answered(call)]
-    if not _is_part(statuses, gave) or len(gave) - len(statuses) > hidden:
+    gave = [call.finished.status for call in calls if call.finished and call.finished.status]
+    whole = sum(map(_answered, calls))  # of a call that was cut short its head may be known
+    if not _is_part(statuses, gave) or whole - len(statuses) > hidden:
         yield f"its history tells of statuses {statuses}, the upstream gave {gave}"
 
 
