@@ -106,7 +106,7 @@ class Follower:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=250,
-            max_partition_fetch_bytes=512 * 1024,
+            max_partition_fetch_bytes=256 * 1024,
         )
         try:
             await consumer.start()

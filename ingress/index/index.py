@@ -25,7 +25,7 @@ from headrace.schemas.names import RequestId, Tenant
 from headrace.schemas.status import Status, Terminal, indexed_partition, status_key
 from headrace.schemas.topics import Topics
 
-BATCH = 10_000
+BATCH = 5_000
 """Rows that are not written yet; at twice as many the follower waits for the thread."""
 OVERDUE_MS = 10_000
 """How long after its deadline a request may still be ended by a dispatcher."""
