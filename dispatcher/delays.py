@@ -31,6 +31,7 @@ class Timers:
         self.size = 0
         """Bytes of the bodies that wait."""
         self._sizes: Counter[Tenure] = Counter()
+        self._counts: Counter[Tenure] = Counter()
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -39,18 +40,22 @@ class Timers:
         """Wake `waiting` at `at_ms`."""
         self._count += 1
         heapq.heappush(self._heap, (at_ms, self._count, waiting))
-        self._account(waiting, waiting.size)
+        self._account(waiting, 1)
 
     def size_of(self, tenure: Tenure) -> int:
         """Bytes of the bodies that wait, of one partition."""
         return self._sizes[tenure]
+
+    def count_of(self, tenure: Tenure) -> int:
+        """How many wait, of one partition."""
+        return self._counts[tenure]
 
     def due(self, now_ms: int) -> list[Waiting]:
         """Take what is due, in order of its time."""
         out = []
         while self._heap and self._heap[0][0] <= now_ms:
             out.append(heapq.heappop(self._heap)[2])
-            self._account(out[-1], -out[-1].size)
+            self._account(out[-1], -1)
         return out
 
     def next_ms(self) -> int | None:
@@ -65,11 +70,13 @@ class Timers:
             self._heap = [entry for entry in self._heap if id(entry[2]) not in gone]
             heapq.heapify(self._heap)
         for waiting in out:
-            self._account(waiting, -waiting.size)
+            self._account(waiting, -1)
         return out
 
-    def _account(self, waiting: Waiting, size: int) -> None:
+    def _account(self, waiting: Waiting, sign: int) -> None:
+        size, tenure = sign * waiting.size, waiting.tenure
         self.size += size
-        self._sizes[waiting.tenure] += size
-        if not self._sizes[waiting.tenure]:
-            del self._sizes[waiting.tenure]
+        self._sizes[tenure] += size
+        self._counts[tenure] += sign
+        if not self._counts[tenure]:
+            del self._sizes[tenure], self._counts[tenure]

@@ -15,7 +15,10 @@ from headrace.schemas.config.model import DispatcherConfig
 LOOK_AGAIN_MS: Final = 100
 """How soon a request looks again for a deployment that has not asked to be left alone."""
 DELAY_WINDOW: Final = 1_000
-"""Offsets of one delay partition that may wait in memory for their time."""
+"""Offsets of one delay partition between its oldest unfinished one and its newest read one."""
+DELAY_AHEAD: Final = 200
+"""Records of one delay partition that wait in memory for their time: two fetches. There may be dozens
+of such partitions, and a record takes 4 KB."""
 DELAY_BYTES: Final = 4 * 1024 * 1024
 """Their bodies together: as many bytes as the largest record has."""
 
@@ -71,4 +74,8 @@ class Waits:
 
     def room(self, tenure: Tenure) -> bool:
         """Whether more of this delay partition may be read."""
-        return tenure.tracker.span < DELAY_WINDOW and self._maturing.size_of(tenure) < DELAY_BYTES
+        return (
+            tenure.tracker.span < DELAY_WINDOW
+            and self._maturing.count_of(tenure) < DELAY_AHEAD
+            and self._maturing.size_of(tenure) < DELAY_BYTES
+        )

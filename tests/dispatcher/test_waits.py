@@ -1,7 +1,7 @@
 """Requests that wait in this process: within bounds, never woken early, all to be found."""
 
 from headrace.dispatcher.waiting import Waiting, unbarred_ms
-from headrace.dispatcher.waits import LOOK_AGAIN_MS, Waits
+from headrace.dispatcher.waits import DELAY_AHEAD, LOOK_AGAIN_MS, Waits
 from headrace.schemas.config.model import DispatcherConfig
 from headrace.schemas.names import DeploymentName
 from support.dispatch import APPENDED_MS, tenure, waiting
@@ -66,6 +66,18 @@ def test_whatever_waits_can_be_taken_out() -> None:
     taken = some.take(lambda one: one.tenure is owner)
     assert sorted(one.offset for one in taken) == [1, 2]
     assert woken(some, NOW_MS + 60_000) == [3]
+
+
+def test_of_each_delay_partition_only_few_records_wait_in_memory() -> None:
+    """A hundred thousand retries over all partitions took three times the memory they may."""
+    some, owner, other = waits(), tenure(delay_ms=600_000), tenure(delay_ms=600_000)
+    for offset in range(DELAY_AHEAD):
+        assert some.room(owner)
+        some.mature(waiting(offset=offset, owner=owner), NOW_MS + offset)
+    assert not some.room(owner)
+    assert some.room(other)
+    some.due(NOW_MS)
+    assert some.room(owner)
 
 
 def barred(**until_ms: int) -> Waiting:
