@@ -23,7 +23,7 @@ class Replica(NamedTuple):
 
 @asynccontextmanager
 async def replica(running: Installation, name: str = "second") -> AsyncIterator[Replica]:
-    """Start it with the installation's configuration on ports of its own, and wait until it is ready."""
+    """Start it with the installation's configuration on ports of its own; it is ready, its index too."""
     port, metrics = free_ports(2)
     environ = os.environ | {
         "HEADRACE__INGRESS__LISTEN": f"127.0.0.1:{port}",
@@ -43,7 +43,8 @@ async def replica(running: Installation, name: str = "second") -> AsyncIterator[
             assert process.returncode is None, "the second ingress has ended"
             async with httpx.AsyncClient(trust_env=False) as http:
                 try:
-                    return (await http.get(f"{base}/readyz")).status_code == 200
+                    told = await http.get(f"{base}/readyz?verbose")
+                    return bool(told.status_code == 200 and told.json()["checks"]["index"] == "ok")
                 except httpx.TransportError:
                     return False
 
