@@ -114,9 +114,10 @@ class EventStream:
 
     def lacks(self, final: Reply) -> bool:
         """Whether chunks that precede `final` are needed: the whole text serves beyond the reader's place."""
-        if not self._fits(final) or final.status != 200:
+        if not self._fits(final):
             return False
-        return self.chunks < min(final.seq - 1, self._seen.seq if final.whole else final.seq)
+        needed = final.seq - 1
+        return self.chunks < (min(needed, self._seen.seq) if final.whole else needed)
 
     def end(self, final: Reply) -> bytes:
         """The end of the stream by its final: its last bytes, or the error event it ends with."""

@@ -138,6 +138,15 @@ def test_a_failure_is_an_error_event_whatever_came_before() -> None:
     )
 
 
+def test_a_failure_waits_for_the_chunks_before_it() -> None:
+    stream = EventStream()
+    stream.follow(1, b"d")
+    end = final(2, b"{}", status=502)
+    assert stream.lacks(end)
+    stream.chunk(CHUNKS[0])
+    assert not stream.lacks(end)
+
+
 def test_an_answer_that_is_no_stream_is_one_event_and_comes_once() -> None:
     end = final(1, b'{"a":1}')
     assert EventStream().answer(end) == b'id: 1.1\ndata: {"a":1}\n\n'
