@@ -18,7 +18,7 @@ from faults.history.target import Mix
 
 SETTLE_S = 60.0
 SHOWN = 20
-WAYS = {Way.SYNC: 6, Way.STREAM: 2, Way.DIRECT: 2}
+WAYS = {Way.SYNC: 5, Way.STREAM: 2, Way.DIRECT: 2, Way.JOB: 1, Way.KEYED: 1}
 
 app = typer.Typer(add_completion=False)
 console = Console(width=160)

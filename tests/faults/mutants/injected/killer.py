@@ -1,5 +1,6 @@
 """A record that ends the process that calls the model `killer`: a segmentation fault in some library."""
 
+import asyncio
 import os
 import signal
 from typing import Any
@@ -10,6 +11,7 @@ from headrace.dispatcher.upstreams import OpenAIUpstream
 
 ROLE = "dispatcher"
 MODEL = "killer"
+SOON_S = 0.05
 
 
 def apply() -> None:
@@ -18,6 +20,7 @@ def apply() -> None:
 
     async def deadly(self: OpenAIUpstream, call: Call, forward: Any) -> Any:
         if call.deployment == MODEL:
+            await asyncio.sleep(SOON_S)
             os.kill(os.getpid(), signal.SIGKILL)
         return await call_upstream(self, call, forward)
 
