@@ -30,6 +30,8 @@ LABEL org.opencontainers.image.title="headrace" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/headrace /opt/headrace
 COPY LICENSE /usr/share/licenses/headrace/LICENSE
+# The index of the ingress; a volume that is mounted here takes the owner over.
+RUN install -d -o 10001 -g 10001 /var/lib/headrace
 # The root file system may be read-only: the byte code is compiled above, and whatever asks for a
 # home or a cache finds /tmp.
 ENV PATH=/opt/headrace/bin:/usr/local/bin:/usr/bin:/bin \

@@ -16,7 +16,7 @@ REFERENCE = r"^(\$\{(env|file):[^}]+\}|os\.environ/.+)$"
 """A secret in values.yaml must be a reference to one."""
 LEFT_OUT = {
     "Config": ("development",),
-    "IngressConfig": ("listen", "metrics_listen"),
+    "IngressConfig": ("listen", "metrics_listen", "index_dir"),
     "DispatcherConfig": ("metrics_listen",),
     "KafkaSecurity": ("username", "password", "ca_file"),
 }

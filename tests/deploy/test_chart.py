@@ -111,6 +111,14 @@ def test_the_grace_covers_the_hook_and_the_drain(release: Release, tmp_path: Pat
         assert pod.spec["terminationGracePeriodSeconds"] >= drain_s + hook + MARGIN_S
 
 
+def test_the_index_is_kept_on_a_volume_of_its_own(release: Release, tmp_path: Path) -> None:
+    pod = release.pod("ingress")
+    (mount,) = (row for row in pod.container["volumeMounts"] if row["name"] == "index")
+    (volume,) = (row for row in pod.spec["volumes"] if row["name"] == "index")
+    assert config_of(release, "ingress", tmp_path).ingress.index_dir == mount["mountPath"]
+    assert volume["emptyDir"]["sizeLimit"]
+
+
 def test_mounts_and_volumes_belong_together(release: Release) -> None:
     for pod in release.pods():
         volumes = [row["name"] for row in pod.spec.get("volumes", [])]

@@ -126,6 +126,7 @@ ACCEPTED: dict[str, Values] = {
         config__dispatcher__drain_s=1800.5,
         config__ingress__drain_s=120.5,
         ingress__preStopSeconds=0,
+        ingress__indexSize="512Mi",
     ),
     "many upstreams": changed(
         OPEN,

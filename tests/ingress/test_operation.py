@@ -24,7 +24,10 @@ async def test_health_is_told_on_every_path_that_is_asked_for(stand_up: Any, ech
     for path in ("/livez", "/readyz", "/startupz", "/health/liveliness", "/health/readiness"):
         response = await stand.http.get(path)
         assert (response.status_code, response.json()["status"]) == (200, "ok")
-    assert (await stand.http.get("/readyz?verbose")).json()["checks"] == {"kafka": "ok"}
+    assert (await stand.http.get("/readyz?verbose")).json()["checks"] == {
+        "kafka": "ok",
+        "index": "ok",
+    }
 
 
 async def test_the_api_description_names_the_hot_routes(stand_up: Any, echo: Answers) -> None:

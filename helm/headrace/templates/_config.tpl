@@ -5,7 +5,7 @@ clients, never learns how upstreams are paid; the dispatcher knows no API keys o
 {{- define "headrace.config" -}}
 {{- $config := deepCopy .root.Values.config -}}
 {{- $_ := set $config "kafka" (include "headrace.kafka" (dict "root" .root "kafka" $config.kafka) | fromYaml) -}}
-{{- $_ = set $config "ingress" (merge (dict "listen" "0.0.0.0:8080" "metrics_listen" "0.0.0.0:9090") (default dict $config.ingress)) -}}
+{{- $_ = set $config "ingress" (merge (dict "listen" "0.0.0.0:8080" "metrics_listen" "0.0.0.0:9090" "index_dir" "/var/lib/headrace") (default dict $config.ingress)) -}}
 {{- $_ = set $config "dispatcher" (merge (dict "metrics_listen" "0.0.0.0:9091") (default dict $config.dispatcher)) -}}
 {{- if ne .role "dispatcher" -}}
 {{- range $config.deployments -}}{{- $_ = unset .upstream "api_key" -}}{{- end -}}
