@@ -88,6 +88,11 @@ def mutants(arguments):
     tests_run("faults.mutants", *arguments)
 
 
+def simulate(arguments):
+    """run the fleet on virtual time, 500 seeds; --seed N runs one again"""
+    tests_run("simulation", *arguments)
+
+
 def faults(arguments):
     """inject faults into real processes; --only F18,F19, --smoke"""
     tests_run("faults", *arguments)
@@ -120,7 +125,7 @@ def clean(_arguments):
 
 
 FUNCTIONS = (
-    demo, up, test, test_model, check, bench, history, check_history, mutants, faults, types, lock, clean,
+    demo, up, test, test_model, check, bench, history, check_history, mutants, simulate, faults, types, lock, clean,
 )  # fmt: skip
 TARGETS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 
