@@ -24,8 +24,8 @@ from faults.history.folder import Run
 from faults.history.records import Commit, Record
 from headrace.cli.mock.log import Finished, LoggedCall, Received
 from headrace.cli.mock.log import Outcome as CallOutcome
-from headrace.schemas import records, replies, retries
-from headrace.schemas.names import DeploymentName, LaneName, Outcome, RequestId, Tenant
+from headrace.schemas import records, replies, retries, status
+from headrace.schemas.names import DeploymentName, Kind, LaneName, Outcome, RequestId, Tenant
 
 PREFIX = "t."
 LANE = f"{PREFIX}requests.standard"
@@ -91,6 +91,7 @@ class Made:
         owner: str = "",
         enqueued: bool = True,
         not_before: int = 0,
+        kind: Kind | None = None,
     ) -> Self:
         """A client asks; its record is in the lane 1 ms later. `owner`: whose the record says it is."""
         number = len(self._events) + 1
@@ -115,6 +116,7 @@ class Made:
                 tenant=Tenant(owner or tenant),
                 lane=LaneName("standard"),
                 deadline_ms=at + 60_000,
+                kind=kind,
             )
             self.record(LANE, at + 1, value, records.encode(wanted, b"i-1"), b"key")
         return self
@@ -163,6 +165,8 @@ class Made:
         status: int = 200,
         cut: bool = False,
         model: str = "small",
+        key: str = "",
+        body: bytes | None = None,
     ) -> Self:
         """The upstream was called; `cut`: its client went away at `until`."""
         seq = len(self._calls) + 1
@@ -170,8 +174,9 @@ class Made:
             seq=seq,
             received_at=at,
             path="/v1/chat/completions",
-            body_sha256=digest(body_of(request_id)),
+            body_sha256=digest(body or body_of(request_id)),
             attempt=1,
+            idempotency_key=key,
             model=model,
             request_id=request_id,
         )
@@ -260,6 +265,16 @@ class Made:
         number = 1_000 + len(self._events)
         self._events.append(Fault(number=number, at=at, what=what, who=who))
         self._events.append(Healed(number=number, at=until))
+        return self
+
+    def ended(
+        self, request_id: str = "r1", at: int = 1190, *, outcome: Outcome = Outcome.COMPLETED
+    ) -> Self:
+        """`status` tells its end."""
+        row = status.Terminal(
+            tenant=Tenant("ann"), id=RequestId(request_id), outcome=outcome, status=200, attempts=1
+        )
+        self.record(f"{PREFIX}status", at, status.encode(row), [])
         return self
 
     def _first(self, request_id: str) -> Record:

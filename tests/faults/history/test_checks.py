@@ -19,7 +19,7 @@ from faults.history.events import End, Seen, Way
 from faults.history.made import DELAY, Made, answer_of
 from faults.history.sse import EventDigest
 from faults.history.violation import Violation
-from headrace.schemas.names import Outcome
+from headrace.schemas.names import Kind, Outcome
 from headrace.schemas.records import Attempt
 
 EVENTS = [b'{"n":%d}' % number for number in range(4)]
@@ -98,7 +98,24 @@ def test_a_dead_letter_and_an_answer_that_says_otherwise_are_two_ends() -> None:
     assert "it is dead-lettered, and" in told(no_acknowledged_loss(made.evidence()))
 
 
+def test_a_job_whose_end_no_status_tells_is_not_visible() -> None:
+    made = Made().ask(way=Way.JOB, kind=Kind.JOB).accepted().called().final()
+    assert "`status` does not say so" in told(no_acknowledged_loss(made.evidence()))
+    assert not told(no_acknowledged_loss(made.ended().evidence()))
+
+
 # P2
+
+
+def test_the_first_row_of_a_job_is_its_outcome() -> None:
+    made = Made().ask(way=Way.JOB, kind=Kind.JOB).accepted().final().told()
+    assert not told(one_visible_result(made.ended().evidence()))
+
+
+def test_a_later_row_overrides_nothing() -> None:
+    made = Made().ask(way=Way.JOB, kind=Kind.JOB).accepted().final().told()
+    made.ended(at=1150, outcome=Outcome.EXPIRED).ended()
+    assert "the first row says expired" in told(one_visible_result(made.evidence()))
 
 
 def test_a_client_sees_the_first_end() -> None:
@@ -172,6 +189,16 @@ def test_a_crash_long_after_the_call_explains_nothing() -> None:
 def test_two_calls_at_the_same_time_are_found() -> None:
     made = Made().ask().called(until=1300, status=500).called(at=1200).final(attempts=2)
     assert "ran at the same time" in told(bounded_calls(made.evidence()))
+
+
+def test_all_calls_of_a_request_carry_one_key() -> None:
+    made = Made().ask().called(status=500, key="a").called(at=1200, key="b").final(attempts=2)
+    assert "2 idempotency keys" in told(bounded_calls(made.evidence()))
+
+
+def test_a_call_with_another_body_is_found() -> None:
+    made = Made().ask().called(body=b"{}").final()
+    assert "another body than its record has" in told(bounded_calls(made.evidence()))
 
 
 # P4

@@ -12,8 +12,6 @@ from headrace.cli.localkafka import LocalKafka
 SMOKE = "throttled"
 COUNT = 12
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
-
 
 def test_each_fault_of_the_design_has_its_mutant() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == COUNT
@@ -23,6 +21,8 @@ def test_each_fault_of_the_design_has_its_mutant() -> None:
         assert mutant.breaks
 
 
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "mutant", [None, *(mutant for mutant in MUTANTS if mutant.scenario == SMOKE)]
 )

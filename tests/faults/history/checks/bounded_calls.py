@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from faults.history.evidence import Evidence
+from faults.history.evidence import Evidence, digest
 from faults.history.violation import Promise, Violation
 from headrace.cli.mock.log import LoggedCall, Outcome
 
@@ -16,6 +16,7 @@ def bounded_calls(evidence: Evidence) -> Iterator[Violation]:
             continue
         yield from _counted(evidence, request_id, calls)
         yield from _after_success(evidence, request_id, calls)
+        yield from _same_request(evidence, request_id, calls)
 
 
 def re_executed(evidence: Evidence) -> tuple[int, int]:
@@ -57,6 +58,20 @@ def _after_success(
         if end is None or end.finished_at > later.received.received_at:
             what = "two of its calls ran at the same time"
             yield Violation(Promise.P3, request_id, what, _numbers([earlier, later]))
+
+
+def _same_request(
+    evidence: Evidence, request_id: str, calls: list[LoggedCall]
+) -> Iterator[Violation]:
+    """Each call carries the request's own body, and all the same key, by which an upstream may know it."""
+    keys = {call.received.idempotency_key for call in calls}
+    if len(keys) > 1:
+        what = f"its calls carry {len(keys)} idempotency keys"
+        yield Violation(Promise.P3, request_id, what, _numbers(calls))
+    bodies = {digest(record.value) for record in evidence.requests[request_id]}
+    if not bodies.issuperset(call.received.body_sha256 for call in calls):
+        what = "the upstream got another body than its record has"
+        yield Violation(Promise.P3, request_id, what, _numbers(calls))
 
 
 def _is_whole(call: LoggedCall) -> bool:

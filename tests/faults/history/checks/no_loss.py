@@ -28,6 +28,7 @@ def no_acknowledged_loss(evidence: Evidence) -> Iterator[Violation]:
         else:
             yield from _in_time(request_id, records[0], min(ends))
         yield from _many_ends(evidence, request_id)
+        yield from _unseen_end(evidence, request_id, records[0])
 
 
 def ends_of(evidence: Evidence, request_id: str) -> list[int]:
@@ -59,6 +60,14 @@ def _in_time(request_id: str, record: Record, ended_at: int) -> Iterator[Violati
     deadline = int(headers_of(record).get(H.DEADLINE_MS, b"0") or b"0")
     if deadline and ended_at > deadline + LATE_MS:
         what = f"its end came {ended_at - deadline} ms after its deadline"
+        yield Violation(Promise.P1, request_id, what, (record.place,))
+
+
+def _unseen_end(evidence: Evidence, request_id: str, record: Record) -> Iterator[Violation]:
+    """Owners of requests with a kind look at `status`: an answer that it does not tell is not visible."""
+    kind = headers_of(record).get(H.KIND)
+    if kind and request_id in evidence.finals and request_id not in evidence.terminals:
+        what = f"a {kind.decode()} request has its answer, and `status` does not say so"
         yield Violation(Promise.P1, request_id, what, (record.place,))
 
 

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from faults.history.events import End, Fail, Ok, Way
-from faults.history.evidence import Asked, Evidence, Final, digest
+from faults.history.evidence import Asked, Evidence, Final, Terminal, digest
 from faults.history.violation import Promise, Violation
 from headrace.schemas.errors import Code
+from headrace.schemas.names import Outcome
 
 OURS = frozenset(code.value for code in Code)
 """Codes of errors that the ingress itself may answer with."""
@@ -18,6 +19,7 @@ def one_visible_result(evidence: Evidence) -> Iterator[Violation]:
     yield from _equal_answers(evidence)
     for asked in evidence.asked.values():
         yield from _first_end(asked, evidence.finals.get(asked.id, []))
+        yield from _first_row(asked, evidence.terminals.get(asked.id, []))
     for request_id, finals in evidence.finals.items():
         yield from _unexplained(evidence, request_id, finals)
 
@@ -76,6 +78,19 @@ def _first_end(asked: Asked, finals: list[Final]) -> Iterator[Violation]:
         yield Violation(Promise.P2, asked.name, what, places)
     else:
         yield Violation(Promise.P2, asked.name, "its client saw none of its ends", places)
+
+
+def _first_row(asked: Asked, rows: list[Terminal]) -> Iterator[Violation]:
+    """The first terminal row of a job is its outcome, whatever is written later."""
+    outcome = asked.outcome
+    if asked.accepted is None or asked.invoke.way is not Way.JOB or not rows:
+        return
+    first = rows[0]
+    completed = first.row.outcome is Outcome.COMPLETED
+    if isinstance(outcome, Ok | Fail) and isinstance(outcome, Ok) is not completed:
+        saw = type(outcome).__name__.lower()
+        what = f"its client saw {saw}, and the first row says {first.row.outcome}"
+        yield Violation(Promise.P2, asked.id, what, (first.place.place,))
 
 
 def _unexplained(evidence: Evidence, request_id: str, finals: list[Final]) -> Iterator[Violation]:
