@@ -13,10 +13,73 @@ from faults.rig.play import Play, now_ms, rss_mb
 from headrace.cli.mock.log import Outcome
 from support.installation import chat
 
+REPEATS = 40
+OPEN = 200
+RECOVERED = 0.999
 DISCONNECTS = 20
 CANCELLED_MS = 1_000
 BACKLOG = 1_048_576
 GROWTH_MB = 64
+
+
+@case(
+    "F30",
+    "one id with one body many times, and with another body",
+    "one call; idempotency_mismatch",
+    shape=Shape(ingress=2, mock="latency_ms=500;sign=1"),
+)
+async def f30(play: Play) -> None:
+    body = chat("paid once")
+    answers = await asyncio.gather(
+        *(play.ask(body, ingress=n % 2, idempotency_key="one") for n in range(REPEATS))
+    )
+    statuses = {answer.status for answer in answers}
+    play.expect(statuses == {200}, f"repeats got {statuses}")
+    play.expect(len({answer.body for answer in answers}) == 1, "repeats got different answers")
+    calls = len(play.calls_with(body))
+    play.expect(calls == 1, f"{calls} calls for one key")
+    other = await play.ask(chat("something else"), ingress=1, idempotency_key="one")
+    mismatch = other.status == 422 and b"idempotency_mismatch" in other.body
+    play.expect(mismatch, f"another body got {other.status} {other.body[:100]!r}")
+    own = await play.topic(f"{play.topics.prefix}own.twice")
+    headers = {"reply-topic": own.encode(), "headrace-tenant": b"ann", "ce_id": b"twice"}
+    lane, record = play.topics.requests("standard"), chat("written twice")
+    for _ in range(2):
+        await play.produce(lane, record, headers=headers, partition=0)
+    await play.settle()
+    calls = len(play.calls_with(record))
+    play.expect(calls == 1, f"{calls} calls for one id written twice to a lane")
+
+
+@case(
+    "F42",
+    "an ingress is killed with -9 while 200 requests and 200 streams are open",
+    ">= 99.9 % recovered by key on the other replica",
+    shape=Shape(ingress=2, seats=256, mock="sign=1"),
+)
+async def f42(play: Play) -> None:
+    bodies = [chat(f"open {n}", user="latency_ms=8000") for n in range(OPEN)]
+    streams = "tokens=24;tokens_per_s=3"
+    bodies += [chat(f"stream {n}", stream=True, user=streams) for n in range(OPEN)]
+    asking = [
+        asyncio.create_task(play.ask(body, idempotency_key=f"open-{n}"))
+        for n, body in enumerate(bodies)
+    ]
+    await play.until_calls(len(bodies))
+    at = await play.kill(play.fleet.ingress[0])
+    broken = await asyncio.gather(*asking, return_exceptions=True)
+    lost = sum(isinstance(one, BaseException) for one in broken)
+    play.expect(lost > 0, "no connection broke: the case showed nothing")
+    again = await asyncio.gather(
+        *(play.ask(body, ingress=1, idempotency_key=f"open-{n}") for n, body in enumerate(bodies))
+    )
+    play.recovers((now_ms() - at) / 1000, 30)
+    whole = sum(
+        one.status == 200 and (b"[DONE]" in one.body or n < OPEN) for n, one in enumerate(again)
+    )
+    play.expect(whole >= RECOVERED * len(bodies), f"{whole} of {len(bodies)} recovered")
+    calls = len(play.calls())
+    play.expect(calls == len(bodies), f"{calls} calls for {len(bodies)} requests")
 
 
 @case(

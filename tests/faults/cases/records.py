@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 
 from faults.rig.case import case
 from faults.rig.fleet import Shape
@@ -14,12 +15,13 @@ KILLER = "RIG-KILLER"
 RESTARTS = 2
 
 
-async def direct(play: Play, body: bytes, partition: int = 0, **headers: bytes) -> tuple[str, int]:
+async def direct(
+    play: Play, body: bytes, partition: int = 0, headers: Mapping[str, bytes] | None = None
+) -> tuple[str, int]:
     """A record on the lane with a reply topic of its own; that topic, and when it was written."""
     topic = await play.topic(f"{play.topics.prefix}own.{uuid.uuid4().hex[:8]}")
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
     lane = play.topics.requests("standard")
-    told = {"reply-topic": topic.encode(), "headrace-tenant": b"ann", **named}
+    told = {"reply-topic": topic.encode(), "headrace-tenant": b"ann", **(headers or {})}
     await play.produce(lane, body, headers=told, partition=partition)
     return topic, now_ms()
 
@@ -127,10 +129,13 @@ def restarts(play: Play) -> int:
 )
 async def f29(play: Play) -> None:
     wrong = [
-        await direct(play, chat("future"), ce_specversion=b"9.0", ce_id=b"future"),
-        await direct(play, b"{}", ce_id=b"no-model"),
-        await direct(play, chat("bad deadline"), headrace_deadline_ms=b"soon", ce_id=b"deadline"),
-        await direct(play, chat("bad endpoint"), headrace_endpoint=b"nowhere", ce_id=b"endpoint"),
+        await direct(play, body, headers={name: value})
+        for body, name, value in (
+            (chat("future"), "ce_specversion", b"9.0"),
+            (b"{}", "ce_id", b"no-model"),
+            (chat("bad deadline"), "headrace-deadline-ms", b"soon"),
+            (chat("bad endpoint"), "headrace-endpoint", b"nowhere"),
+        )
     ]
     lane = play.topics.requests("standard")
     await play.produce(lane, b"\x00", headers={"ce_id": b"nobody-waits"}, partition=0)

@@ -71,6 +71,9 @@ class Play(Installation):
         self.url = f"{fleet.url(fleet.ingress[0])}/v1"
         self.findings: list[str] = []
         self.recover_s: float | None = None
+        self.asked = 0
+        """Requests outside the history."""
+        self.answered = 0
         self.more_allowed = 0
         """Re-executions that the case allows besides those a crash explains."""
         self.settled = True
@@ -210,18 +213,23 @@ class Play(Installation):
 
     async def ask(self, body: bytes, *, ingress: int = 0, **headers: str) -> Answered:
         """One request of the first tenant, outside the history."""
+        self.asked += 1
         async with Client(f"{self.fleet.url(self.fleet.ingress[ingress])}/v1") as client:
-            return await client.ask(body, **self.auth, **headers)
+            answer = await client.ask(body, **self.auth, **headers)
+        self.answered += 1
+        return answer
 
     @asynccontextmanager
     async def open(
         self, body: bytes, *, ingress: int = 0, **headers: str
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The same, the answer once its head is there; leaving early drops the connection."""
+        self.asked += 1
         async with (
             Client(f"{self.fleet.url(self.fleet.ingress[ingress])}/v1") as client,
             client.open(body, **self.auth, **headers) as response,
         ):
+            self.answered += 1
             yield response
 
     @property
