@@ -43,7 +43,7 @@ async def create_topics(config: Config) -> None:
     names = Topics(config.kafka.topic_prefix)
     shared = (names.replies, names.control, names.results, names.status, names.claims)
     wanted = {*(names.requests(lane) for lane in config.lanes), *shared}
-    wanted |= {names.inbox(tenant) for tenant in config.tenants}
+    wanted |= {names.dead_letters, *(names.inbox(tenant) for tenant in config.tenants)}
     admin = AIOKafkaAdminClient(bootstrap_servers=list(config.kafka.bootstrap_servers))
     await admin.start()
     try:
