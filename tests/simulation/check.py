@@ -39,6 +39,10 @@ class Witness:
         """Whether its owner can see how it ended."""
         return bool(self.ended[request.id] if request.job else self.finals[request.id])
 
+    def doubts(self, request: Request) -> bool:
+        """Whether a producer died with a record of it: such a record is written twice."""
+        return request.id.encode() in self._broker.doubtful
+
     def _record(self, record: Record, _process: Process | None) -> None:
         headers = dict(record.headers)
         request_id = (headers.get(H.ID) or record.key or b"").decode()
@@ -86,12 +90,12 @@ def judge(story: Story, witness: Witness, model: Model) -> Iterator[str]:
 
 
 def _outcome(request: Request, witness: Witness, calls: list[Made]) -> Iterator[str]:
-    """P1: an outcome. P2: one of it, where no process that had to do with it was struck."""
+    """P1: an outcome. P2: one of it, where nothing was struck."""
     if not witness.is_over(request):
         yield f"P1 {request.id} has no outcome: {request}"
         return
     finals = witness.finals[request.id]
-    if len(finals) > 1 and not _strikes(witness, calls) and not witness.strikes:
+    if len(finals) > 1 and not witness.strikes and not witness.doubts(request):
         yield f"P2 {request.id} has {len(finals)} finals"
     if request.job:
         row = witness.ended[request.id][0]

@@ -83,6 +83,7 @@ class Producer:
         def serve() -> list[RecordMetadata]:
             places = self._broker.append([one for one, _ in batch], process)
             if dies:
+                self._broker.doubtful.update(one.key for one, _ in batch)
                 raise OutOfOrderSequenceNumber
             return places
 
