@@ -17,12 +17,16 @@ from uuid import uuid4
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.parking import Parking, ParkingPolicy
+from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
+from headrace.dispatcher.recovery import Recovery
 from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
@@ -31,6 +35,7 @@ from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
+from headrace.schemas.names import Ambiguous
 from headrace.telemetry.garbage import calm
 from headrace.telemetry.logs import Log, configure, get_log
 from headrace.telemetry.probe import Probe
@@ -68,14 +73,36 @@ class App:
             events=self._kafka.events,
             journals=self._kafka.journals,
             metrics=metrics,
+            ended=self._kafka.chains.end,
             log=log,
+        )
+        ambiguous = AmbiguousPolicy(
+            {model: Ambiguous(one.ambiguous) for model, one in config.models.items()}
+        )
+        recovery = Recovery(
+            config,
+            journals=self._kafka.journals,
+            chains=self._kafka.chains,
+            settlement=self._settlement,
+            ambiguous=ambiguous,
+            metrics=metrics,
         )
         seats = Seats(config.deployments)
         self._dispatcher = Dispatcher(
             config,
             sources=self._kafka.sources,
-            attempts=self._attempts(seats, metrics),
+            attempts=self._attempts(seats, metrics, ambiguous),
             settlement=self._settlement,
+            arrivals=Arrivals(
+                config,
+                recovery=recovery,
+                settlement=self._settlement,
+                journals=self._kafka.journals,
+                metrics=metrics,
+                clock=self._clock,
+            ),
+            recovery=recovery,
+            parking=self._parking(metrics),
             seats=seats,
             fleet=self._fleet,
             metrics=metrics,
@@ -146,7 +173,25 @@ class App:
         self._stopping.set()
         self._dispatcher.stop()
 
-    def _attempts(self, seats: Seats, metrics: Metrics) -> Attempts:
+    def _parking(self, metrics: Metrics) -> Parking:
+        limits = self._config.dispatcher
+        policy = ParkingPolicy(
+            after_s=limits.park_after_s,
+            behind=limits.park_behind,
+            window=limits.partition_window,
+            longest_call_ms=round(
+                max(one.timeouts.total_s for one in self._config.deployments) * 1000
+            ),
+        )
+        return Parking(
+            policy,
+            topics=self._kafka.topics,
+            settlement=self._settlement,
+            journals=self._kafka.journals,
+            metrics=metrics,
+        )
+
+    def _attempts(self, seats: Seats, metrics: Metrics, ambiguous: AmbiguousPolicy) -> Attempts:
         return Attempts(
             upstream=self._upstream,
             repeats=Repeats(self._config.models),
@@ -157,6 +202,8 @@ class App:
             clock=self._clock,
             seats=seats,
             directory=self._kafka.directory,
+            ambiguous=ambiguous,
+            fleet=self._fleet,
         )
 
     def _problems(self) -> list[str]:

@@ -1,37 +1,26 @@
-"""One attempt: call the upstream, judge how it ended, settle. A task of its own, started by the loop."""
+"""One attempt: a call of the upstream, in a task of its own that the loop starts."""
 
 import asyncio
-import random
 from collections.abc import Callable
-from typing import assert_never, cast
+from typing import cast
 
+from headrace.dispatcher.aftermath import Aftermath, Again
+from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.outcome import (
-    Ending,
-    cancelled,
-    last_word,
-    of_answer,
-    of_error,
-    unwritable,
-)
-from headrace.dispatcher.policy.retry import Tried, attempt_of
+from headrace.dispatcher.outcome import cancelled
+from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Upstream
 from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
-from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Retry, Settle
-from headrace.dispatcher.waiting import Waiting, unbarred_ms
-from headrace.schemas.errors import Code
-from headrace.schemas.journal import LOST
-from headrace.schemas.names import DeploymentName, Outcome, RequestId
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.names import Ambiguous, DeploymentName, RequestId
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import Reply
 
-Again = Callable[[Waiting, int], bool]
-"""Takes a request that is to run again at a time (epoch ms) in memory; False if it cannot wait here."""
 Back = Callable[[Waiting], None]
 """Takes back a request that was not called: what is to become of it is decided again."""
 
@@ -51,9 +40,21 @@ class Attempts:
         clock: Clock,
         seats: Seats,
         directory: Directory,
+        ambiguous: AmbiguousPolicy,
+        fleet: Fleet,
     ) -> None:
+        self._ambiguous = ambiguous
+        self._fleet = fleet
         self._directory = directory
-        self._seats = seats
+        self._aftermath = Aftermath(
+            repeats=repeats,
+            settlement=settlement,
+            journals=journals,
+            metrics=metrics,
+            clock=clock,
+            seats=seats,
+            ambiguous=ambiguous,
+        )
         self._upstream = upstream
         self._repeats = repeats
         self._replies = replies
@@ -62,6 +63,8 @@ class Attempts:
         self._metrics = metrics
         self._clock = clock
         self._calling: dict[RequestId, asyncio.Task[None]] = {}
+        self.running: set[Waiting] = set()
+        """Requests whose calls run now."""
         self._aborting = False
 
     def cancel(self, request_id: RequestId) -> bool:
@@ -95,6 +98,10 @@ class Attempts:
             return
         now_ms = self._clock.now_ms()
         self._begin(waiting, deployment, now_ms)
+        if self._must_be_known(waiting) and not await self._is_known(waiting):
+            freed()
+            self._not_called(waiting, back)
+            return
         stream = self._open(waiting, deployment)
         began_s = self._clock.monotonic()
         try:
@@ -103,12 +110,14 @@ class Attempts:
             freed()
         seconds = self._clock.monotonic() - began_s
         if end is None:
-            await self._finish(waiting, cancelled(), stream, 0)
+            await self._aftermath.finish(waiting, cancelled(), stream)
             return
         self._metrics.called(deployment, end, seconds)
         if stream is None:
             end.forwarded = 0  # nobody has read anything of it
-        await self._judge(waiting, deployment, end, stream, round(seconds * 1000), again)
+        await self._aftermath.judge(
+            waiting, deployment, end, stream, call_ms=round(seconds * 1000), again=again
+        )
 
     async def _look_up(
         self, waiting: Waiting, address: ReplyTo, freed: Callable[[], None], back: Back
@@ -134,8 +143,27 @@ class Attempts:
                 self._repeats.first_call(waiting.model, self._clock.monotonic())
         waiting.started = True
         self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+        if waiting.on_trial:
+            self._journals.tried(waiting.tenure, waiting.offset, begins=True)
         if waiting.record.kind is not None:
             self._settlement.running(waiting, deployment)
+
+    def _must_be_known(self, waiting: Waiting) -> bool:
+        """Whether a successor must know of the call before it is made."""
+        policy = self._ambiguous.of(waiting.record, waiting.model)
+        return waiting.suspect or policy is not Ambiguous.RETRY
+
+    async def _is_known(self, waiting: Waiting) -> bool:
+        """Whether the START stands before any other's CLAIM, and nobody takes this process for dead."""
+        known = await self._journals.confirmed(waiting.tenure)
+        return known and not self._fleet.fenced(self._clock.monotonic())
+
+    def _not_called(self, waiting: Waiting, back: Back) -> None:
+        if waiting.tenure.owned:
+            self._journals.started(waiting.tenure, waiting.offset, 1 - waiting.attempt)
+            back(waiting)
+        else:
+            self._journals.give_up(waiting.tenure, waiting.offset)
 
     def _open(self, waiting: Waiting, deployment: DeploymentName) -> ReplyStream | None:
         address = waiting.record.reply
@@ -169,109 +197,21 @@ class Attempts:
         )
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._calling[waiting.id] = task
+        self.running.add(waiting)
+        waiting.began_s = self._clock.monotonic()
         try:
             return await self._upstream.call(call, stream.forward if stream else _nowhere)
         except asyncio.CancelledError:
             if self._aborting:
-                self._journals.cut_short(waiting.tenure, waiting.offset, LOST)
+                self._journals.give_up(waiting.tenure, waiting.offset)
                 raise
             # A cancel of one request, not of this process: the task goes on and settles it.
             task.uncancel()
             return None
         finally:
+            self.running.discard(waiting)
             if self._calling.get(waiting.id) is task:
                 del self._calling[waiting.id]
-
-    async def _judge(
-        self,
-        waiting: Waiting,
-        deployment: DeploymentName,
-        end: CallEnd,
-        stream: ReplyStream | None,
-        call_ms: int,
-        again: Again,
-    ) -> None:
-        now_ms = self._clock.now_ms()
-        verdict = self._repeats.judge(
-            end,
-            Tried(waiting.attempt, waiting.history, waiting.deadline_ms),
-            model=waiting.model,
-            now_ms=now_ms,
-            now_s=self._clock.monotonic(),
-            roll=random.random(),  # noqa: S311 - jitter, not a secret
-            call_ms=call_ms,
-            elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
-        )
-        match verdict:
-            case Settle(outcome):
-                await self._finish(waiting, of_answer(end, deployment, outcome), stream, call_ms)
-            case Fail(code, message):
-                ending = of_error(Outcome.FAILED, code, message, deployment)
-                await self._finish(waiting, ending, stream, call_ms)
-            case Expire(message, pass_on):
-                ending = last_word(
-                    end,
-                    deployment,
-                    Outcome.EXPIRED,
-                    Code.DEADLINE_EXCEEDED,
-                    message,
-                    pass_on=pass_on,
-                )
-                await self._finish(waiting, ending, stream, call_ms)
-            case Retry():
-                self._remember(waiting, deployment, end, verdict, now_ms)
-                self._settlement.attempt_event(waiting, waiting.history[-1], call_ms)
-                await self._retry(waiting, deployment, verdict, now_ms, again)
-            case DeadLetter(reason, code, message, pass_on):
-                self._remember(waiting, deployment, end, verdict, now_ms)
-                ending = last_word(
-                    end, deployment, Outcome.DEAD_LETTERED, code, message, pass_on=pass_on
-                )
-                await self._settlement.dead_letter(
-                    waiting, reason, message, ending, call_ms=call_ms
-                )
-            case _:
-                assert_never(verdict)
-
-    async def _retry(
-        self,
-        waiting: Waiting,
-        deployment: DeploymentName,
-        verdict: Retry,
-        now_ms: int,
-        again: Again,
-    ) -> None:
-        self._metrics.retried(verdict.reason)
-        waiting.attempt += 1
-        if verdict.barred_ms > now_ms:
-            waiting.barred = {**waiting.barred, deployment: verdict.barred_ms}
-        if not again(waiting, verdict.due_ms):
-            due_ms = unbarred_ms(waiting, verdict.due_ms)
-            await self._settlement.retry(
-                waiting, due_ms=due_ms, now_ms=now_ms, attempt=waiting.attempt
-            )
-
-    def _remember(
-        self,
-        waiting: Waiting,
-        deployment: DeploymentName,
-        end: CallEnd,
-        verdict: After,
-        now_ms: int,
-    ) -> None:
-        attempt = attempt_of(
-            end, verdict, number=waiting.attempt, at_ms=now_ms, deployment=deployment
-        )
-        waiting.history = (*waiting.history, attempt)
-
-    async def _finish(
-        self, waiting: Waiting, ending: Ending, stream: ReplyStream | None, call_ms: int
-    ) -> None:
-        if stream is not None:
-            await stream.drain()
-            if stream.broken:
-                ending = unwritable(ending.upstream)
-        await self._settlement.answer(waiting, ending, stream=stream, call_ms=call_ms)
 
 
 def _nowhere(_chunk: bytes) -> None:

@@ -28,6 +28,8 @@ class Fleet:
         self._newest_ms = 0
         self._last_ms: dict[ProcessId, int] = {}
         self._own_sent_s = float("-inf")
+        self.lapses = 0
+        """How often more than `FENCE_S` lay between two beats of its own: others may have taken over."""
 
     def beat(self, beat: Beat, timestamp_ms: int) -> None:
         """The next record of the topic; `timestamp_ms` is its append time."""
@@ -35,6 +37,8 @@ class Fleet:
         self._newest_ms = max(self._newest_ms, timestamp_ms)
         self._last_ms[beat.process] = self.log_time_ms
         if beat.process == self.own:
+            known = self._own_sent_s > float("-inf")
+            self.lapses += known and beat.sent_ms / 1000 - self._own_sent_s > FENCE_S
             self._own_sent_s = max(self._own_sent_s, beat.sent_ms / 1000)
             self._forget()
 

@@ -4,10 +4,13 @@ import hashlib
 
 import msgspec
 
+from headrace.dispatcher.seen import Seen
 from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import LaneConfig
 from headrace.schemas.errors import Code
+from headrace.schemas.handover import origin
 from headrace.schemas.headers import H
 from headrace.schemas.names import (
     DEFAULT_TENANT,
@@ -41,6 +44,7 @@ class Routing(msgspec.Struct):
     input: msgspec.Raw = _ABSENT
 
 
+_ROUTE = frozenset((H.MODEL.value, H.ENDPOINT.value, H.STREAM.value))
 _routing = msgspec.json.Decoder(Routing)
 
 
@@ -54,6 +58,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     source: Source
     lasting_for: Tenant | None = None
     """Whose it is, if it has a kind: then its end is told on `status` too."""
+    reason: Reason = Reason.REJECTED_RECORD
 
 
 def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waiting | Unreadable:
@@ -72,19 +77,21 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
     source = _source(record)
     accepted_ms = max(source.timestamp_ms, request.not_before_ms)
     attempt, history = request.attempt, request.history
-    lost = tenure.ambiguous.get(record.offset)
-    if lost is not None:
-        history = (*history, lost_attempt(lost, record.timestamp))
-        attempt = lost + 1
+    lost = tenure.lost.get(record.offset)
+    if lost is not None and abs(lost) >= attempt:
+        history = (*history, lost_attempt(abs(lost), record.timestamp))
+        attempt = abs(lost) + 1
     return Waiting(
         record=request,
         headers=record.headers,
         offset=record.offset,
+        appended_ms=record.timestamp,
         tenure=tenure,
         source=source,
         lane=tenure.lane,
         model=request.model,
         endpoint=endpoint,
+        parked=origin(record.headers, H.PARKED_FROM) if tenure.delay_ms else None,
         stream=bool(request.stream),
         deadline_ms=request.deadline_ms or accepted_ms + round(lane.deadline_s * 1000),
         attempt=attempt,
@@ -92,6 +99,36 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
         due_ms=request.due_ms or request.not_before_ms,
         size=len(request.body),
     )
+
+
+def needs_decoding(record: SourceRecord) -> bool:
+    """Whether the body must be read to know where the request goes."""
+    return not {name for name, _ in record.headers} >= _ROUTE
+
+
+def same_request(record: SourceRecord, seen: Seen) -> None:
+    """Take note of the id of a record that does not run here."""
+    try:
+        known = decode(
+            record.value,
+            record.headers,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+    except MalformedRecord:
+        return  # whoever runs it tells
+    seen.look(known.tenant, known.id, known.replays, known.body)
+
+
+def unseen(record: SourceRecord, code: Code, message: str, reason: Reason) -> Unreadable:
+    """Refuse a record whose body is not to be looked at, or is not the one that its id stands for.
+
+    No state is told of it: the id may be that of another record, whose state it would end.
+    """
+    refused = _unreadable(record, message)
+    lasting = refused.lasting_for if reason is Reason.CRASHED_WORKER else None
+    return msgspec.structs.replace(refused, code=code, reason=reason, lasting_for=lasting)
 
 
 def lost_attempt(number: int, at_ms: int) -> Attempt:

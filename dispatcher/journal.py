@@ -8,11 +8,26 @@ changes nothing (P13).
 A SNAP stands for all entries of its own session before it. What older sessions ended meanwhile may
 stand before the SNAP and yet be missing in it, since its writer had not read it: such entries win over
 the SNAP, and a reader begins where the SNAP's writer had read to, not at the SNAP.
+
+A BURY of the owner ends the time in which a dead process may still tell an end: what stands before it
+counts, what stands behind it does not, whoever reads.
 """
 
 from typing import NewType
 
-from headrace.schemas.journal import LOST, Claim, Entry, InFlight, Release, SessionId, Snap, Work
+from headrace.schemas.journal import (
+    CONVICTED,
+    LOST,
+    Bury,
+    Claim,
+    Entry,
+    InFlight,
+    Mark,
+    Release,
+    SessionId,
+    Snap,
+    Work,
+)
 
 Bookmark = NewType("Bookmark", str)
 """Where a successor begins to read: journal offset and the owner there. It travels with each commit."""
@@ -37,30 +52,45 @@ class JournalState:
     def __init__(self, owner: SessionId | None = None) -> None:
         """`owner` of the partition where the reading begins; None: not known, all that is written counts."""
         self.owner = owner
+        self.unclean = False
+        """Whether the owner before the present one stopped without saying so."""
         self.watermark = 0
+        self.passed: tuple[int, int] | None = None
         self.done: set[int] = set()
         self.in_flight: dict[int, InFlight] = {}
         self.lost: dict[int, int] = {}
-        """Offset -> attempt of calls that their own process cut short: to be run again."""
+        """Offset -> progress of calls that were cut short or buried: to be run again."""
+        self.crashes: dict[int, int] = {}
+        self.trials: set[int] = set()
+        self.marks: list[Mark] = []
         self.released: set[SessionId] = set()
+        self._handed_over = False
         self._repeated: dict[tuple[SessionId, int], int] = {}
         self._ended: dict[tuple[SessionId, int], str] = {}
-        """What older sessions told of their offsets: the attempt they run, and how it ended."""
+        """What older sessions told of their offsets: the progress, and how it ended."""
+        self._buried: set[int] = set()
+        """Of older sessions, by the present owner: also what a SNAP is yet to tell as in flight."""
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry of the log."""
         match entry:
             case Claim():
-                self.owner = entry.session
+                self.unclean = self.owner is not None and not self._handed_over
+                self.owner, self._handed_over = entry.session, False
+                self._buried.clear()
             case Work():
                 self._work(entry)
+            case Bury():
+                if self.owner in (None, entry.session):
+                    for offset in entry.offsets:
+                        self._bury(offset)
             case Snap():
                 self._snap(entry)
             case Release():
                 self.released.add(entry.session)
 
     def unfinished(self) -> tuple[list[InFlight], dict[int, int]]:
-        """Calls that may still run, and offset -> attempt of those that are lost."""
+        """Calls that may still run, and offset -> progress of those that are lost."""
         running = [c for c in self.in_flight.values() if c.session not in self.released]
         given_up = [c for c in self.in_flight.values() if c.session in self.released]
         return running, self.lost | {call.offset: call.attempt for call in given_up}
@@ -70,12 +100,24 @@ class JournalState:
         for offset, attempt in entry.started:
             if owns or self._runs(entry.session, offset):
                 self._start(InFlight(offset, attempt, entry.session))
+        for offset, begins in entry.trials:
+            if owns or self._runs(entry.session, offset):
+                (self.trials.add if begins else self.trials.discard)(offset)
         for offset, how in entry.done:
             if owns or self._runs(entry.session, offset):
                 self._end(offset, how)
-        if not owns:
-            self._repeated |= {(entry.session, offset): n for offset, n in entry.started}
-            self._ended |= {(entry.session, offset): how for offset, how in entry.done}
+        if owns:
+            self.marks += entry.marks
+        else:
+            self._note(entry)
+
+    def _note(self, entry: Work) -> None:
+        for offset, progress in entry.started:
+            if offset not in self._buried:
+                self._repeated[entry.session, offset] = progress
+        for offset, how in entry.done:
+            if offset not in self._buried:
+                self._ended[entry.session, offset] = how
 
     def _runs(self, session: SessionId, offset: int) -> bool:
         call = self.in_flight.get(offset)
@@ -83,32 +125,63 @@ class JournalState:
 
     def _start(self, call: InFlight) -> None:
         if call.offset in self.done:
-            # Its owner had given up an older session that ended it after all.
+            # Parked: its session may repeat the call, but a successor is not concerned any more.
             return
         self.in_flight[call.offset] = call
         self.lost.pop(call.offset, None)
 
     def _end(self, offset: int, how: str) -> None:
         call = self.in_flight.pop(offset, None)
+        self.trials.discard(offset)
         if how == LOST:
             self.lost[offset] = call.attempt if call else 0
         else:
             self.lost.pop(offset, None)
+            self.crashes.pop(offset, None)
             self.done.add(offset)
+
+    def _bury(self, offset: int) -> None:
+        self._buried.add(offset)
+        call = self.in_flight.get(offset)
+        if call is None or call.session == self.owner:
+            return
+        del self.in_flight[offset]
+        self.lost[offset] = call.attempt
+        crashes = after_crash(self.crashes.get(offset, 0), call.attempt, offset in self.trials)
+        if crashes:
+            self.crashes[offset] = crashes
+        self.trials.discard(offset)
 
     def _snap(self, entry: Snap) -> None:
         if self.owner not in (None, entry.session):
             return
         self.owner = entry.session
+        self._handed_over = entry.handed_over
         self.watermark = entry.watermark
+        self.passed = entry.passed
         self.done = {offset for start, end in entry.done for offset in range(start, end)}
         self.in_flight = {call.offset: call for call in entry.in_flight}
         self.lost = dict(entry.lost)
+        self.crashes, self.trials = dict(entry.crashes), set(entry.trials)
+        self.marks = list(entry.marks)
         for call in entry.in_flight:
             key = (call.session, call.offset)
             if key in self._repeated:
                 self._start(InFlight(call.offset, self._repeated[key], call.session))
             if key in self._ended:
                 self._end(call.offset, self._ended[key])
+            elif call.offset in self._buried:
+                self._bury(call.offset)
         self._repeated = {k: v for k, v in self._repeated.items() if k[1] >= entry.watermark}
         self._ended = {k: v for k, v in self._ended.items() if k[1] >= entry.watermark}
+        self._buried = {offset for offset in self._buried if offset >= entry.watermark}
+
+
+def after_crash(crashes: int, progress: int, on_trial: bool) -> int:
+    """How often processes have died with a record in hand, now that one more did.
+
+    One whose call had ended, or was never begun, is above suspicion.
+    """
+    if on_trial:
+        return CONVICTED
+    return crashes + 1 if progress > 0 else crashes

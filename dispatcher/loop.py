@@ -13,21 +13,24 @@ lost with a process. Losing a partition never cancels a call: it is finished, an
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import assert_never
 
+from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.cancels import Cancels
 from headrace.dispatcher.fleet import Fleet
-from headrace.dispatcher.intake import Unreadable, understand
 from headrace.dispatcher.lanes import LaneQueues
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import Ending, cancelled, of_error
+from headrace.dispatcher.parking import MARGIN_MS, Parking
 from headrace.dispatcher.policy.decide import decide
 from headrace.dispatcher.ports import Clock, Sources
+from headrace.dispatcher.recovery import Recovery
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.standing import Standing
+from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Before, Cancel, Defer, Dispatch, Drop, Expire, Fail
 from headrace.dispatcher.waiting import Waiting
 from headrace.dispatcher.waits import Waits
@@ -52,6 +55,9 @@ class Dispatcher:
         sources: Sources,
         attempts: Attempts,
         settlement: Settlement,
+        arrivals: Arrivals,
+        recovery: Recovery,
+        parking: Parking,
         seats: Seats,
         fleet: Fleet,
         metrics: Metrics,
@@ -61,6 +67,10 @@ class Dispatcher:
         self._sources = sources
         self._attempts = attempts
         self._settlement = settlement
+        self._arrivals = arrivals
+        self._recovery = recovery
+        self._parking = parking
+        self._standing = Standing(fleet, clock, sources)
         self._seats = seats
         self._fleet = fleet
         self._metrics = metrics
@@ -85,10 +95,14 @@ class Dispatcher:
                 return
             now_ms = self._clock.now_ms()
             for tenure, records in arrivals + self._sources.held():
-                self._read(tenure, records)
+                self._arrivals.take(tenure, records, self._accept, self._spawn)
             self._wake_due(now_ms)
             self._sweep(now_ms)
-            if not self._fleet.fenced(self._clock.monotonic()):
+            if self._standing.wants_proof:
+                self._spawn(self._prove())
+            if self._standing.sound:
+                for suspect in self._recovery.turn(self._clock.monotonic()):
+                    self._queues.push(suspect, first=True)
                 for model in list(self._queues.models()):
                     self._serve(model, now_ms)
             self._sources.commit()
@@ -155,25 +169,16 @@ class Dispatcher:
         self._settlement.begin(waiting)
         self._spawn(self._settlement.answer(waiting, ending))
 
-    def _read(self, tenure: Tenure, records: Sequence[SourceRecord]) -> None:
-        """Take records in: what can run waits in its lane or for its time, the rest is settled."""
-        lane = self._config.lanes[tenure.lane]
-        for record in records:
-            if not tenure.owned or not tenure.admit(record):
-                continue
-            if record.offset in tenure.ambiguous:
-                self._metrics.ambiguous.inc()
-            waiting = understand(record, tenure, lane)
-            if isinstance(waiting, Unreadable):
-                self._settlement.begin_rejection(tenure, record)
-                self._spawn(self._settlement.reject(tenure, record, waiting))
-            elif not self._seats.serves(waiting.model):
-                unknown = Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}")
-                self._act(waiting, unknown)
-            elif tenure.delay_ms:
-                self._waits.mature(waiting, record.timestamp + tenure.delay_ms)
-            elif not waiting.due_ms or not self._postpone(waiting):
-                self._queues.push(waiting)
+    def _accept(self, waiting: Waiting) -> None:
+        """A request was read: it waits in its lane or for its time, or cannot be served."""
+        if not self._seats.serves(waiting.model):
+            unknown = Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}")
+            self._act(waiting, unknown)
+        elif waiting.tenure.delay_ms:
+            matures_ms = waiting.appended_ms + waiting.tenure.delay_ms
+            self._waits.mature(waiting, matures_ms)
+        elif not waiting.due_ms or not self._postpone(waiting):
+            self._queues.push(waiting)
 
     def _postpone(self, waiting: Waiting) -> bool:
         """Put a request off that came before its time; False if its time has come."""
@@ -190,11 +195,26 @@ class Dispatcher:
         """Requests whose wait in memory is over: to their lane, or on to the next part of a long wait."""
         for waiting in self._waits.due(now_ms):
             left_ms = waiting.due_ms - now_ms
-            if left_ms <= 0:
+            if left_ms <= 0 and waiting.parked is not None:
+                self._end_parking(waiting, now_ms)
+            elif left_ms <= 0:
                 self._metrics.retry_late.observe(-left_ms / 1000)
                 self._queues.push(waiting, first=True)
             elif not self._wait_here(waiting, waiting.due_ms):
                 self._delay(waiting, now_ms)
+
+    def _end_parking(self, waiting: Waiting, now_ms: int) -> None:
+        end = self._recovery.matured(waiting, self._fleet.alive, self._queues.push)
+        if end is not None:
+            self._spawn(end)
+            return
+        waiting.due_ms = now_ms + MARGIN_MS
+        self._delay(waiting, now_ms)
+
+    async def _prove(self) -> None:
+        """After a time in which others may have taken this process for dead."""
+        await self._standing.prove()
+        self.revoked()
 
     def _wait_here(self, waiting: Waiting, due_ms: int) -> bool:
         return self._waits.keep(waiting, due_ms, self._clock.now_ms())
@@ -227,6 +247,8 @@ class Dispatcher:
             self._act(
                 waiting, decide(waiting, now_ms=now_ms, cancelled=taken_back, deployment=None)
             )
+        for waiting in self._parking.due(self._attempts.running, self._clock.monotonic()):
+            self._spawn(self._parking.park(waiting, now_ms))
         self._metrics.observe(self._queues.records, len(self._waits), self._seats.in_use)
 
     def cancel(self, cancel: CancelRecord) -> None:
@@ -253,8 +275,9 @@ class Dispatcher:
 
     def revoked(self) -> None:
         """Partitions went elsewhere: forget what was not started."""
-        self._queues.take(lambda waiting: not waiting.ours)
-        self._waits.take(lambda waiting: not waiting.ours)
+        gone = self._queues.take(lambda waiting: not waiting.ours)
+        for waiting in gone + self._waits.take(lambda waiting: not waiting.ours):
+            self._settlement.abandon(waiting)
 
     def stop(self) -> None:
         """Start nothing more. Waits in memory go on in the delay topics."""

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from headrace.dispatcher.outcome import Ending, queue_ms
+from headrace.dispatcher.policy.signals import Signal, classify
 from headrace.dispatcher.ports import CallEnd
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
@@ -42,10 +43,28 @@ class Metrics:
             "code",
             "error_type",
         )
+        self._refused = counter(
+            "credential_refusals",
+            "Calls refused for the deployment's key or account: waiting does not help.",
+            "deployment",
+        )
         self._retries = counter("retries", "Attempts that are to be repeated.", "reason")
         self._dead = counter("dead_letters", "Records kept as dead letters.", "reason")
         self.retry_late = histogram(
             "retry_late_seconds", "How late after its due time a retry was woken."
+        )
+        self.duplicates = counter(
+            "duplicate_requests",
+            "Records dropped since their request is in hand, or was, elsewhere.",
+        )
+        self.fenced = counter(
+            "fenced_results", "Hand-overs dropped: another process had taken over before."
+        )
+        self.parked = counter(
+            "parked_calls", "Calls that were too slow for their partition to wait."
+        )
+        self.records_lost = counter(
+            "records_lost", "Records that retention removed before they were read."
         )
         self.ambiguous = counter("ambiguous_calls", "Calls that a crash left without a known end.")
         self._rebalances = counter("rebalances", "Assignments taken.")
@@ -73,6 +92,8 @@ class Metrics:
             child = self._responses.labels(deployment, str(end.status), end.broken or "none")
             self._children[key] = child
         child.inc()  # type: ignore[union-attr]
+        if end.status >= 400 and classify(end) is Signal.CREDENTIAL:
+            self._refused.labels(deployment).inc()
         self._histogram(self._duration, "duration", deployment).observe(seconds)
 
     def ended(self, waiting: Waiting, ending: Ending) -> None:

@@ -18,12 +18,17 @@ class OffsetTracker:
         """Read from `position` on; offsets in `done` were finished by an earlier owner."""
         self._window: deque[int] = deque()
         self._done: set[int] = {offset for offset in done if offset >= position}
-        self.next_offset = position
+        self.next_offset = self.expected = position
 
     @property
     def watermark(self) -> int:
         """First offset that is not done."""
         return self._window[0] if self._window else self.next_offset
+
+    @property
+    def done_ahead(self) -> int:
+        """How many offsets are done behind the first one that is not."""
+        return len(self._done)
 
     @property
     def span(self) -> int:

@@ -104,6 +104,10 @@ class Sources(Protocol):
         """Records that were held for a call elsewhere which is now known to be lost."""
         ...
 
+    async def prove(self) -> None:
+        """Find out which partitions are still owned; what was lost to others is forsaken then."""
+        ...
+
     def commit(self) -> None:
         """Commit contiguous finished prefixes, as often as configured; does not wait."""
         ...

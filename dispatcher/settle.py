@@ -4,6 +4,8 @@ Every method returns once Kafka has acknowledged what it wrote with `acks=all` a
 told; a crash before leaves the offset to the next owner.
 """
 
+from collections.abc import Callable
+
 from aiokafka.structs import RecordMetadata
 
 from headrace.dispatcher import rows
@@ -11,6 +13,7 @@ from headrace.dispatcher.delays import tier_for
 from headrace.dispatcher.intake import Unreadable
 from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.letters import Letters
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.kafka.states import States
@@ -22,7 +25,7 @@ from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
 from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import Attempt, Headers
-from headrace.schemas.replies import PART_BYTES, Reply
+from headrace.schemas.replies import Reply
 from headrace.schemas.retries import dead_letter_headers, retry_headers
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
@@ -45,13 +48,17 @@ class Settlement:
         events: Events,
         journals: JournalWriter,
         metrics: Metrics,
+        ended: Callable[[Waiting], None],
         log: Log,
     ) -> None:
+        """`ended` is told of the end of a request of which a copy is parked."""
+        self._ended = ended
         self._states = states
         self._events = events
         self._topics = topics
-        self._outbox = outbox
-        self._bulk = bulk
+        self._letters = Letters(
+            topics.dead_letters, outbox=outbox, bulk=bulk, metrics=metrics, log=log
+        )
         self._replies = replies
         self._journals = journals
         self._metrics = metrics
@@ -64,11 +71,11 @@ class Settlement:
         """
         if not waiting.started:
             waiting.started = True
-            self._journals.started(waiting.tenure, waiting.offset, waiting.attempt)
+            self._journals.started(waiting.tenure, waiting.offset, 1 - waiting.attempt)
 
     def begin_rejection(self, tenure: Tenure, record: SourceRecord) -> None:
         """As `begin`, for a record that cannot be read."""
-        self._journals.started(tenure, record.offset, 1)
+        self._journals.started(tenure, record.offset, 0)
 
     def running(self, waiting: Waiting, deployment: DeploymentName) -> None:
         """Tell of an attempt of a request with a kind, in passing."""
@@ -105,7 +112,7 @@ class Settlement:
         try:
             place = await self._tell(waiting, ending, stream)
         except Undeliverable as error:
-            await self._bury(waiting, Reason.REPLY_UNDELIVERABLE, str(error))
+            await self._letters.bury(waiting, Reason.REPLY_UNDELIVERABLE, str(error))
             told = undeliverable(ending)
         if waiting.record.kind is not None:
             await self._states.ended(rows.terminal(waiting, told, place))
@@ -113,26 +120,43 @@ class Settlement:
         self._done(waiting, ending.outcome.value)
 
     async def retry(self, waiting: Waiting, *, due_ms: int, now_ms: int, attempt: int) -> None:
-        """Hand over to a delay topic: `attempt` runs at `due_ms`. Left alone if it is not ours any more."""
+        """Hand over to a delay topic: `attempt` runs at `due_ms`. Left alone if it is not ours any more.
+
+        A successor must know that this session had it, or it would not look for the delay record.
+        """
         if not waiting.ours:
+            self._journals.give_up(waiting.tenure, waiting.offset)
             return
         self.begin(waiting)
+        if not await self._journals.confirmed(waiting.tenure):
+            self._journals.give_up(waiting.tenure, waiting.offset)
+            return
         topic = self._topics.delay(waiting.lane, tier_for(due_ms - now_ms))
         headers = retry_headers(
-            waiting.headers, waiting.source, attempt=attempt, due_ms=due_ms, history=waiting.history
+            waiting.headers,
+            waiting.source,
+            attempt=attempt,
+            due_ms=due_ms,
+            history=waiting.history,
+            handed_on_from=waiting.origin.encode(),
+            parked_from=b"" if waiting.parked is None else waiting.parked.encode(),
         )
         try:
-            await self._keep(topic, waiting.record.body, waiting.id, headers)
+            await self.keep(topic, waiting.record.body, waiting.id, headers)
         except Undeliverable as error:
             await self._too_large(waiting, str(error))
         else:
             self._done(waiting, "delayed")
 
+    def abandon(self, waiting: Waiting) -> None:
+        """Give up what this process has begun, since others may have taken it for dead."""
+        self._journals.give_up(waiting.tenure, waiting.offset)
+
     async def dead_letter(
         self, waiting: Waiting, reason: Reason, message: str, ending: Ending, *, call_ms: int = 0
     ) -> None:
         """Keep the record, and give its owner the terminal answer all the same."""
-        await self._bury(waiting, reason, message)
+        await self._letters.bury(waiting, reason, message)
         await self.answer(waiting, ending, call_ms=call_ms)
 
     async def undeliverable(self, waiting: Waiting) -> None:
@@ -140,7 +164,7 @@ class Settlement:
         reason = Reason.REPLY_UNDELIVERABLE
         message = "the reply topic or partition does not exist, or is one of Headrace's own"
         self.begin(waiting)
-        await self._bury(waiting, reason, message)
+        await self._letters.bury(waiting, reason, message)
         ending = of_error(Outcome.DEAD_LETTERED, Code.UNPROCESSABLE_RECORD, message)
         if waiting.record.kind is not None:
             await self._states.ended(rows.terminal(waiting, ending, None))
@@ -150,10 +174,9 @@ class Settlement:
     async def reject(self, tenure: Tenure, record: SourceRecord, unreadable: Unreadable) -> None:
         """A record that cannot be read: dead letter, an answer if it has an address, and on."""
         headers = dead_letter_headers(
-            record.headers, unreadable.source, reason=Reason.REJECTED_RECORD.value, history=()
+            record.headers, unreadable.source, reason=unreadable.reason.value, history=()
         )
-        await self._bury_record(record.value, unreadable.id, headers)
-        self._metrics.dead_letter(Reason.REJECTED_RECORD)
+        await self._letters.bury_record(record.value, unreadable.id, headers, unreadable.reason)
         self._log.warning(
             "record_rejected",
             topic=record.topic,
@@ -209,42 +232,15 @@ class Settlement:
             row = rows.rejected(unreadable.lasting_for, unreadable.id, ending, place)
             await self._states.ended(row)
 
-    async def _bury(self, waiting: Waiting, reason: Reason, message: str) -> None:
-        headers = dead_letter_headers(
-            waiting.headers, waiting.source, reason=reason.value, history=waiting.history
-        )
-        await self._bury_record(waiting.record.body, waiting.id, headers)
-        self._metrics.dead_letter(reason)
-        self._log.warning(
-            "dead_lettered",
-            request_id=waiting.id,
-            tenant=waiting.record.tenant,
-            lane=waiting.lane,
-            model=waiting.model,
-            attempt=waiting.attempt,
-            code=reason.value,
-            reason=message,
-        )
-
     async def _too_large(self, waiting: Waiting, message: str) -> None:
         ending = of_error(Outcome.DEAD_LETTERED, Code.RECORD_TOO_LARGE, message)
         await self.dead_letter(waiting, Reason.UNPROCESSABLE, message, ending)
 
-    async def _bury_record(
-        self, value: bytes | None, request_id: RequestId, headers: Headers
-    ) -> None:
-        try:
-            await self._keep(self._topics.dead_letters, value, request_id, headers)
-        except Undeliverable as error:
-            # Too large even when packed: its owner is told all the same, and the partition goes on.
-            self._log.error("dead_letter_lost", request_id=request_id, reason=str(error))
-
-    async def _keep(
+    async def keep(
         self, topic: str, value: bytes | None, request_id: RequestId, headers: Headers
     ) -> None:
-        """Write a record on; its producer may have compressed it, and else it would not fit again."""
-        outbox = self._bulk if value is not None and len(value) > PART_BYTES else self._outbox
-        await outbox.send(topic, value, key=request_id.encode(), headers=list(headers))
+        """Write a record on as it came. Raises `Undeliverable`."""
+        await self._letters.keep(topic, value, request_id, headers)
 
     def _account(self, waiting: Waiting, ending: Ending, call_ms: int) -> None:
         value = event(
@@ -259,6 +255,8 @@ class Settlement:
         self._metrics.ended(waiting, ending)
 
     def _done(self, waiting: Waiting, how: str) -> None:
+        if waiting.copied:
+            self._ended(waiting)
         self._journals.finished(waiting.tenure, waiting.offset, how)
 
 

@@ -51,6 +51,9 @@ class Reason(StrEnum):
     UNPROCESSABLE = "unprocessable"
     REJECTED_RECORD = "rejected_record"
     REPLY_UNDELIVERABLE = "reply_undeliverable"
+    AMBIGUOUS = "ambiguous"
+    CRASHED_WORKER = "crashed_worker"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.handover import Origin
+from headrace.schemas.journal import place_of
 from headrace.schemas.names import DeploymentName, Endpoint, LaneName, ModelName, RequestId
 from headrace.schemas.records import Attempt, Headers, RequestRecord
 from headrace.schemas.retries import Source
@@ -29,11 +31,23 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     history: tuple[Attempt, ...]
     started: bool = False
     """Whether the journal knows a call of it: then this process finishes it, owner or not."""
+    appended_ms: int = 0
+    """Timestamp of the record."""
     due_ms: int = 0
     """Not before this time, where it waits for one."""
     barred: Mapping[DeploymentName, int] = {}
     """Deployments that asked to be left alone, and until when."""
     first_call_ms: int = 0
+    parked: Origin | None = None
+    """Of a parked copy: where the call runs, or ran. It is not known yet how that ended."""
+    copied: bool = False
+    """Whether a copy of it is parked: marks tell of its end, not the journal."""
+    suspect: bool = False
+    """A process died with it in hand: its START is awaited before the call."""
+    on_trial: bool = False
+    """The only suspect of its process."""
+    began_s: float = 0.0
+    """When its running call began; 0 while none runs (monotonic seconds)."""
     size: int = 0
 
     @property
@@ -43,8 +57,17 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def ours(self) -> bool:
-        """Whether this process may still run it: it owns the partition, or began before it lost it."""
-        return self.started or self.tenure.owned
+        """Whether this process may still run it: it owns the partition, or began before it lost it.
+
+        A beginning counts no more where others may have taken this process for dead.
+        """
+        return self.tenure.owned or (self.started and not self.tenure.forsaken)
+
+    @property
+    def origin(self) -> Origin:
+        """What a record that goes on with it names as its origin."""
+        place = place_of(self.tenure.topic, self.tenure.partition, self.offset)
+        return Origin(place, self.attempt, self.tenure.session)
 
     @property
     def tried(self) -> frozenset[DeploymentName]:

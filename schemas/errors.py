@@ -46,6 +46,8 @@ class Code(StrEnum):
     REPLY_LOST = "reply_lost"
     CLIENT_TOO_SLOW = "client_too_slow"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    AMBIGUOUS_CALL = "ambiguous_call"
+    CRASHED_WORKER = "crashed_worker"
     INDEX_REBUILDING = "index_rebuilding"
     JOB_NOT_FOUND = "job_not_found"
     NOT_CANCELLABLE = "not_cancellable"
@@ -155,6 +157,16 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     ),
     Code.UPSTREAM_UNREACHABLE: _ours(502, "No connection to the upstream.", retryable=False),
     Code.UPSTREAM_TIMEOUT: _ours(504, "The upstream did not answer in time.", retryable=False),
+    Code.AMBIGUOUS_CALL: _ours(
+        502,
+        "The call may have reached the upstream before a crash; make sure before you ask again.",
+        retryable=False,
+    ),
+    Code.CRASHED_WORKER: _ours(
+        500,
+        "The request ended the processes that took it; it is kept as a dead letter.",
+        retryable=False,
+    ),
     Code.REPLY_LOST: _ours(502, "A part of the answer could not be read back; ask again."),
     Code.CLIENT_TOO_SLOW: _ours(408, "Read the stream faster.", retryable=False),
     Code.IDEMPOTENCY_MISMATCH: _bad(

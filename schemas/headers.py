@@ -59,11 +59,14 @@ class H(StrEnum):
     AMBIGUOUS = "headrace-ambiguous"
     PARKED_FROM = "headrace-parked-from"
     REPLAYED_AS = "headrace-replayed-as"
+    HANDED_ON_FROM = "headrace-handed-on-from"
+    CHAIN = "headrace-chain"
 
 
 MEANING: dict[H, str] = {
     H.ID: "Request id; the answer carries the same. Missing: `<topic>-<partition>-<offset>`.",
-    H.TYPE: "CloudEvents type: `headrace.request`, `headrace.reply`, `headrace.cancel`, `headrace.replayed`.",
+    H.TYPE: "CloudEvents type: `headrace.request`, `headrace.reply`, `headrace.cancel`, `headrace.replayed`, "
+    "`headrace.chain`.",
     H.SOURCE: "CloudEvents source: the process that wrote the record.",
     H.SPEC: "CloudEvents version, `1.0`.",
     H.TIME: "When the request was accepted, RFC 3339 in UTC.",
@@ -105,7 +108,9 @@ MEANING: dict[H, str] = {
     H.KIND: "`job`, `keyed` or `resumable`: states go to `status`, the answer to `results`. Missing: plain.",
     H.NOT_BEFORE_MS: "Not sent before this time, epoch milliseconds by the broker's clock.",
     H.AMBIGUOUS: "`retry`, `fail` or `park` a call that a crash cut short. Default: the model's setting.",
-    H.PARKED_FROM: "On a delay topic: where the call runs, `<topic>-<partition>-<offset>;<attempt>`.",
+    H.PARKED_FROM: "On a delay topic: where it runs, `<topic>-<partition>-<offset>;<attempt>;<session>`.",
+    H.HANDED_ON_FROM: "On a delay topic: the record before this one and who wrote it on, as above.",
+    H.CHAIN: "On a delay topic: whose hand-overs count from here, `<place>;<session>;<epoch>;<until ms>`.",
     H.REPLAYED_AS: "On the mark of a replay: its request id, where that is a new one.",
 }
 
@@ -130,6 +135,7 @@ RETRY_STATE: frozenset[str] = frozenset(
         H.ACCEPTED_MS,
         H.REASON,
         H.PARKED_FROM,
+        H.HANDED_ON_FROM,
     )
 )
 """Headers that a retry or a dead letter adds to the original ones; what is made of it takes them off."""

@@ -57,9 +57,16 @@ def first_headers(headers: Headers) -> list[tuple[str, bytes]]:
 
 
 def retry_headers(
-    headers: Headers, source: Source, *, attempt: int, due_ms: int, history: tuple[Attempt, ...]
+    headers: Headers,
+    source: Source,
+    *,
+    attempt: int,
+    due_ms: int,
+    history: tuple[Attempt, ...],
+    handed_on_from: bytes = b"",
+    parked_from: bytes = b"",
 ) -> list[tuple[str, bytes]]:
-    """Headers of the delay record that will run `attempt` at `due_ms`."""
+    """Headers of the delay record that will run `attempt` at `due_ms`; `handover` tells of the last two."""
     return [
         *first_headers(headers),
         (H.ATTEMPT.value, b"%d" % attempt),
@@ -67,6 +74,8 @@ def retry_headers(
         (H.HISTORY.value, encode_history(history)),
         *_place(source),
         (H.ACCEPTED_MS.value, b"%d" % source.timestamp_ms),
+        *([(H.HANDED_ON_FROM.value, handed_on_from)] if handed_on_from else []),
+        *([(H.PARKED_FROM.value, parked_from)] if parked_from else []),
     ]
 
 

@@ -5,6 +5,7 @@ can wait until it was read to a certain end.
 """
 
 import asyncio
+from asyncio import Future
 from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -30,12 +31,32 @@ class _Line:
         self.next_offset = next_offset
         self.until = until
         self.take = take
-        self.caught_up = asyncio.get_running_loop().create_future()
+        self._waiters: list[tuple[int, Future[None]]] = []
+        self.caught_up = self.reached(until)
+
+    def reached(self, offset: int) -> "Future[None]":
+        """Done once the partition was read to `offset`, exclusive."""
+        waiter: Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((offset, waiter))
+        return waiter
 
     def advance(self, next_offset: int) -> None:
         self.next_offset = next_offset
-        if next_offset >= self.until and not self.caught_up.done():
-            self.caught_up.set_result(None)
+        if self._waiters:
+            self._tell(next_offset)
+
+    def drop(self) -> None:
+        """It is not read any more: nobody need wait."""
+        self._tell(None)
+
+    def _tell(self, read_to: int | None) -> None:
+        still = []
+        for offset, waiter in self._waiters:
+            if read_to is not None and read_to < offset:
+                still.append((offset, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+        self._waiters = still
 
 
 class Follower:
@@ -82,7 +103,7 @@ class Follower:
         for tp, line in lines.items():
             replaced = self._lines.get(tp)
             if replaced is not None:
-                replaced.advance(replaced.until)
+                replaced.drop()
             self._lines[tp] = line
             line.advance(line.next_offset)
         self._changed = True
@@ -95,8 +116,33 @@ class Follower:
         for tp in partitions:
             dropped = self._lines.pop(tp, None)
             if dropped is not None:
-                dropped.advance(dropped.until)
+                dropped.drop()
         self._changed = True
+
+    async def read_to(self, partition: TopicPartition, offset: int) -> None:
+        """Returns when a followed partition was read to `offset`, exclusive, or is followed no more."""
+        line = self._lines.get(partition)
+        if line is not None and line.next_offset < offset:
+            await line.reached(offset)
+
+    async def found(
+        self, times: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, tuple[int, int] | None]:
+        """Offset and timestamp of the first record of each partition that is not older than its time.
+
+        Raises `KafkaError`.
+        """
+        found = await self._consumer.offsets_for_times(times) if times else {}
+        return {tp: None if at is None else (at.offset, at.timestamp) for tp, at in found.items()}
+
+    async def since(self, times: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """The first offset of each partition whose record is not older than its time (epoch ms).
+
+        The end where there is none. Raises `KafkaError`.
+        """
+        found = await self._consumer.offsets_for_times(times)
+        ends = await self._consumer.end_offsets([tp for tp, at in found.items() if at is None])
+        return {tp: ends[tp] if at is None else at.offset for tp, at in found.items()}
 
     async def run(self) -> None:
         """Read until cancelled; a broker that is away is waited for."""

@@ -5,20 +5,26 @@ SNAP is made in the same instant as the WORK before it is taken, so it never for
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.tenure import Tenure
-from headrace.schemas.journal import Claim, Release, Snap, Work, encode
+from headrace.schemas.journal import LOST, Bury, Claim, Mark, Release, Snap, Work, encode
+
+ReadTo = Callable[[Tenure, int], Awaitable[None]]
+"""Returns when the tenure's journal was read up to an offset (exclusive), or is not followed any more."""
 
 
 class JournalWriter:
     """Pending entries of all tenures of this process."""
 
-    def __init__(self, outbox: Outbox, linger_s: float) -> None:
+    def __init__(self, outbox: Outbox, linger_s: float, read_to: ReadTo) -> None:
         self._outbox = outbox
+        self._read_to = read_to
         self._linger_s = linger_s
         self._work: dict[Tenure, Work] = {}
         self._snaps: dict[Tenure, None] = {}
+        self._buried: dict[Tenure, list[int]] = {}
         self._wake = asyncio.Event()
         self._round = asyncio.Lock()
 
@@ -27,20 +33,61 @@ class JournalWriter:
         ack = await self._outbox.send(tenure_journal, encode(claim), partition=partition)
         return ack.offset
 
-    def started(self, tenure: Tenure, offset: int, attempt: int) -> None:
-        """A call begins."""
-        tenure.started(offset, attempt)
-        self._pending(tenure).started.append((offset, attempt))
+    def started(self, tenure: Tenure, offset: int, progress: int) -> None:
+        """A call begins, or this session has it in hand without one."""
+        if offset in tenure.parked:
+            return  # no successor reads it
+        tenure.started(offset, progress)
+        self._pending(tenure).started.append((offset, progress))
+
+    def tried(self, tenure: Tenure, offset: int, *, begins: bool) -> None:
+        """The trial of a suspect begins, or is over."""
+        tenure.tried(offset, begins)
+        self._pending(tenure).trials.append((offset, begins))
+
+    def marked(self, tenure: Tenure, mark: Mark, now_ms: int) -> None:
+        """A mark was read; its offset is done."""
+        tenure.mark(mark, now_ms)
+        self._pending(tenure).marks.append(mark)
+        self.finished(tenure, mark.offset, "mark")
 
     def finished(self, tenure: Tenure, offset: int, how: str) -> None:
         """An outcome is acknowledged."""
+        if offset in tenure.parked:
+            tenure.parked.discard(offset)
+            return
         tenure.finished(offset)
         self._pending(tenure).done.append((offset, how))
 
-    def cut_short(self, tenure: Tenure, offset: int, how: str) -> None:
-        """A call is given up by its own process: the next owner runs it again."""
-        tenure.cut_short(offset)
-        self._pending(tenure).done.append((offset, how))
+    def parked(self, tenure: Tenure, offset: int) -> None:
+        """A copy is in a delay topic: the partition goes on, and the call too."""
+        self.finished(tenure, offset, "parked")
+        tenure.parked.add(offset)
+
+    def give_up(self, tenure: Tenure, offset: int) -> None:
+        """What this process began it ends without an outcome: the next owner runs it again."""
+        if offset in tenure.running:
+            tenure.cut_short(offset)
+            self._pending(tenure).done.append((offset, LOST))
+
+    def bury(self, tenure: Tenure, offsets: list[int]) -> None:
+        """Wait no longer for these of dead processes; they are free once the entry was read back."""
+        self._buried.setdefault(tenure, []).extend(offsets)
+        self._wake.set()
+
+    async def confirmed(self, tenure: Tenure) -> bool:
+        """Whether all that this session began stands in the journal before any other's CLAIM.
+
+        While it owns the partition that is found out by reading back; else the revoke has told it.
+        """
+        if tenure.owned:
+            await self.read_back(tenure)
+        return tenure.owned or tenure.certain
+
+    async def read_back(self, tenure: Tenure) -> None:
+        """Write what is pending, and read the journal up to it."""
+        await self.flush()
+        await self._read_to(tenure, tenure.written + 1)
 
     def want_snap(self, tenure: Tenure) -> None:
         """Write a SNAP with the next round."""
@@ -65,16 +112,19 @@ class JournalWriter:
             self._wake.clear()
             work, self._work = self._work, {}
             snaps, self._snaps = self._snaps, {}
+            buried, self._buried = self._buried, {}
             sends = [self._send(tenure, entry) for tenure, entry in work.items()]
+            sends += [self._send(t, Bury(t.session, offsets)) for t, offsets in buried.items()]
             sends += [self._send(tenure, tenure.snap()) for tenure in snaps]
             await asyncio.gather(*sends)
 
-    async def _send(self, tenure: Tenure, entry: Work | Snap) -> None:
-        await self._outbox.send(tenure.journal, encode(entry), partition=tenure.partition)
+    async def _send(self, tenure: Tenure, entry: Work | Bury | Snap) -> None:
+        ack = await self._outbox.send(tenure.journal, encode(entry), partition=tenure.partition)
+        tenure.written = max(tenure.written, ack.offset)
 
     def _pending(self, tenure: Tenure) -> Work:
         work = self._work.get(tenure)
         if work is None:
-            work = self._work[tenure] = Work(tenure.session, [], [])
+            work = self._work[tenure] = Work(tenure.session, [], [], [], [])
             self._wake.set()
         return work

@@ -5,6 +5,7 @@ eager protocol), so ownership is told by tenures, not by the consumer.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,6 +26,9 @@ from headrace.telemetry.logs import Log
 _POLL_MS = 100
 _MAX_RECORDS = 500
 _PAUSE_S = 0.5
+_CERTAIN_S = 2.0
+_RECLAIM_S = 1.0
+"""A late claimant learns from the group within two heartbeats that it is none any more."""
 _NOTHING = TopicPartition("", 0)
 """`getmany` of this gives no record, and tells errors."""
 _HOURS_MS = 12 * 3_600_000
@@ -71,6 +75,10 @@ class Source(ConsumerRebalanceListener):
         """Partitions of a read that failed at one of them: read one by one next."""
         self._unreadable: set[TopicPartition] = set()
         self._opened = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Whether no partition is being claimed anew."""
+        self._settled.set()
+        self._reclaim_s = 0.0
         self._consumer = AIOKafkaConsumer(
             **client_options(config.kafka),
             client_id=group.name,
@@ -116,6 +124,8 @@ class Source(ConsumerRebalanceListener):
         while not self._closing:
             if has_died(self._consumer):
                 raise ConsumerDied(self.group)
+            if self._contested():
+                await self._reclaim()
             opened = self._choose()
             if self.tenures and not opened:
                 self._opened.clear()
@@ -142,9 +152,63 @@ class Source(ConsumerRebalanceListener):
                 self._rewind(batches)
                 continue
             for tp, records in batches.items():
-                tenure = self.tenures.get(tp)
-                if tenure is not None:
-                    self._sink(tenure, records)
+                await self._take(tp, records)
+
+    async def _take(
+        self, tp: TopicPartition, records: "list[ConsumerRecord[bytes, bytes]]"
+    ) -> None:
+        tenure = self.tenures.get(tp)
+        if tenure is None:
+            return
+        if records[0].offset != tenure.tracker.expected:
+            await self._explain(tp, tenure, records[0].offset)
+        tenure.tracker.expected = records[-1].offset + 1
+        self._sink(tenure, records)
+
+    def _contested(self) -> bool:
+        """Whether others have claimed what the group gives to this process."""
+        if all(tenure.owned for tenure in self.tenures.values()):
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._reclaim_s:
+            return False
+        self._reclaim_s = now_s + _RECLAIM_S
+        return True
+
+    async def _reclaim(self) -> None:
+        """A process that claims late, after it has lost the partition, may die and leave it unread.
+
+        The group knows who is right: it takes commits of its members only. Whoever is refused here is
+        the late one, and gives the partition up with the rebalance that follows.
+        """
+        self._settled.clear()
+        try:
+            lost = {tp: one for tp, one in self.tenures.items() if not one.owned}
+            positions = {
+                tp: OffsetAndMetadata(one.tracker.watermark, one.bookmark)
+                for tp, one in lost.items()
+            }
+            try:
+                await self._consumer.commit(positions)
+            except (KafkaError, IllegalStateError) as error:
+                self._log.info("claim_left", group=self.group, code=type(error).__name__)
+                return
+            self._log.warning("claimed_again", group=self.group, partitions=len(lost))
+            self._revoked()
+            self._linger(list(lost.values()))
+            await self._claim(list(lost))
+        finally:
+            self._settled.set()
+
+    async def _explain(self, tp: TopicPartition, tenure: Tenure, offset: int) -> None:
+        """A record that does not follow the one before: a gap, records lost, or another topic."""
+        if offset < tenure.tracker.expected:
+            # Not of the log that was read so far: claimed anew, it is looked at from its beginning.
+            tenure.owned = False
+            return
+        first = (await self._consumer.beginning_offsets([tp]))[tp]
+        if first > tenure.tracker.expected:
+            self._takeover.tell_lost(tp, tenure.tracker.expected, first)
 
     def _choose(self) -> list[TopicPartition]:
         while self._suspects:
@@ -154,7 +218,7 @@ class Source(ConsumerRebalanceListener):
         return [
             tp
             for tp, tenure in self.tenures.items()
-            if tp not in self._unreadable and self._room(tenure)
+            if tp not in self._unreadable and tenure.owned and self._room(tenure)
         ]
 
     def _single_out(self, read: list[TopicPartition]) -> None:
@@ -184,21 +248,51 @@ class Source(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: "list[TopicPartition]") -> None:
         """Before others may claim: everything started or done is in the journal, and committed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CERTAIN_S):
+                await (
+                    self._settled.wait()
+                )  # a CLAIM under way would else come after the successor's
         tenures = [self.tenures.pop(tp) for tp in list(revoked) if tp in self.tenures]
-        if not tenures:
-            return
+        if tenures:
+            await self._give_back(tenures)
+
+    async def _give_back(self, tenures: list[Tenure]) -> None:
         for tenure in tenures:
             tenure.owned = False
             self._journals.want_snap(tenure)
         self._revoked()
         await self._journals.flush()
         await self._commit(tenures)
+        await self._make_certain([tenure for tenure in tenures if tenure.running])
         self._takeover.forget(tenures)
-        self._lingering = [tenure for tenure in (*self._lingering, *tenures) if tenure.running]
+        self._linger(tenures)
+
+    def _linger(self, tenures: list[Tenure]) -> None:
+        every = (*self._lingering, *tenures)
+        self._lingering = [tenure for tenure in every if tenure.running or tenure.parked]
+
+    async def _make_certain(self, tenures: list[Tenure]) -> None:
+        """Learn whether successors know all that runs on here, while the journal is still followed."""
+        try:
+            async with asyncio.timeout(_CERTAIN_S):
+                await asyncio.gather(*(self._journals.read_back(tenure) for tenure in tenures))
+        except TimeoutError:
+            return  # what runs is then finished, but not handed on
+        for tenure in tenures:
+            tenure.certain = not tenure.replaced
+
+    def forsake(self) -> None:
+        """This process may have been taken for dead where others own by now."""
+        for tenure in (*self._lingering, *self.tenures.values()):
+            tenure.forsaken = not tenure.owned
 
     async def on_partitions_assigned(self, assigned: "list[TopicPartition]") -> None:
         """Claim what was assigned; nothing of it is read before."""
         self.rebalances += 1
+        await self._claim(assigned)
+
+    async def _claim(self, assigned: "list[TopicPartition]") -> None:
         sources = {tp: self._topics[tp.topic] for tp in assigned}
         while sources and not self._closing:
             try:
@@ -212,6 +306,7 @@ class Source(ConsumerRebalanceListener):
                 return  # assigned while the group was being left: the next owner claims it anew
             for tp, tenure in tenures.items():
                 self._consumer.seek(tp, tenure.tracker.next_offset)
+            tenures = {tp: one for tp, one in tenures.items() if tp in self._consumer.assignment()}
             self._committed.clear()
             self._unreadable.clear()
             self.tenures.update(tenures)

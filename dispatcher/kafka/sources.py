@@ -88,8 +88,17 @@ class AllSources:
     def _bury(self) -> None:
         for source in self._sources:
             for tenure in source.tenures.values():
-                if tenure.elders and (freed := tenure.bury(self._fleet.alive)):
-                    self._held.append((tenure, freed))
+                if tenure.elders and (dead := tenure.to_bury(self._fleet.alive)):
+                    self._journals.bury(tenure, dead)
+
+    async def prove(self) -> None:
+        """A SNAP of its own that is read back proves each tenure that nobody has claimed since."""
+        tenures = [tenure for source in self._sources for tenure in source.tenures.values()]
+        for tenure in tenures:
+            self._journals.want_snap(tenure)
+        await asyncio.gather(*(self._journals.confirmed(tenure) for tenure in tenures))
+        for source in self._sources:
+            source.forsake()
 
     def wake(self) -> None:
         """Make a waiting `poll` return now."""

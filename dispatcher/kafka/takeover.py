@@ -10,13 +10,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from headrace.dispatcher.journal import JournalState, open_at
-from headrace.dispatcher.kafka.follower import Follower
+from headrace.dispatcher.kafka.follower import Follower, Take
 from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.sourcelogs import SourceLog, SourceLogs
+from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.tenure import SourceRecord, Tenure
-from headrace.schemas.journal import SNAP, Claim, ProcessId, SessionId, decode
+from headrace.schemas.journal import WORK, Claim, ProcessId, SessionId, decode
 from headrace.schemas.names import LaneName
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
+
+MOST_READ = 16_384
+"""Offsets beyond its watermark that an owner may have read: the largest window."""
 
 Freed = Callable[[Tenure, list[SourceRecord]], None]
 
@@ -36,7 +41,10 @@ class _Reading:
     def take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         self.followed = record.offset + 1
         value = record.value or b""
-        if self.tenure is not None and self._own in value[:128] and not value.startswith(SNAP):
+        tenure = self.tenure
+        if tenure is not None and value.startswith(WORK) and self._own in value[:128]:
+            if tenure.owned:
+                tenure.followed = self.followed
             return
         try:
             entry = decode(value)
@@ -68,13 +76,16 @@ class Takeover:
         follower: Follower,
         admin: AIOKafkaAdminClient,
         freed: Freed,
+        metrics: Metrics,
         log: Log,
     ) -> None:
+        self._metrics = metrics
         self._process = process
         self._topics = topics
         self._journals = journals
         self._follower = follower
         self._admin = admin
+        self._logs = SourceLogs(follower)
         self._freed = freed
         self._log = log
         self._sessions = count(1)
@@ -86,15 +97,34 @@ class Takeover:
         readings = {tp: self._reading() for tp in sources}
         epochs = await asyncio.gather(*(self._append_claim(tp, r) for tp, r in readings.items()))
         committed = await self._admin.list_consumer_group_offsets(group, partitions=list(sources))
-        starts = {}
+        starts: dict[TopicPartition, tuple[int, int, Take]] = {}
         for (tp, reading), epoch in zip(readings.items(), epochs, strict=True):
             start, owner = open_at(_bookmark(committed.get(tp)))
             reading.state = JournalState(owner)
             starts[self._journal(tp)] = (start, epoch + 1, reading.take)
         await self._follower.follow(starts)
-        return {
-            tp: self._tenure(tp, readings[tp], committed.get(tp), *sources[tp]) for tp in sources
+        logs = await self._logs.examine(
+            {tp: reading.state.passed for tp, reading in readings.items()}
+        )
+        tenures = {
+            tp: self._tenure(
+                tp, readings[tp], epochs[at], committed.get(tp), logs[tp], *sources[tp]
+            )
+            for at, tp in enumerate(sources)
         }
+        for tp, tenure in tenures.items():
+            if logs[tp].other:
+                # At once, so that a successor does not take the old topic's offsets for these.
+                self._journals.want_snap(tenure)
+        await self._journals.flush()
+        return tenures
+
+    def tell_lost(self, tp: TopicPartition, first: int, end: int) -> None:
+        """Records from `first` up to `end`, exclusive, are gone, and nobody has read them."""
+        self._metrics.records_lost.inc(end - first)
+        self._log.error(
+            "records_lost", topic=tp.topic, partition=tp.partition, first=first, last=end - 1
+        )
 
     def forget(self, tenures: list[Tenure]) -> None:
         """Follow the journals of these no longer."""
@@ -115,12 +145,23 @@ class Takeover:
         self,
         tp: TopicPartition,
         reading: _Reading,
+        epoch: int,
         committed: OffsetAndMetadata | None,
+        log: SourceLog,
         lane: LaneName,
         delay_ms: int,
     ) -> Tenure:
         state = reading.state
-        running, lost = state.unfinished()
+        owned = state.owner == reading.session
+        known = max(0 if committed is None else committed.offset, state.watermark)
+        if log.other or known > log.end:
+            self._log.error(
+                "topic_created_anew", topic=tp.topic, partition=tp.partition, offset=known
+            )
+            log.other = True
+            state, known = JournalState(reading.session), log.first
+        elif known < log.first and (known or state.passed is not None):
+            self.tell_lost(tp, known, log.first)
         reading.tenure = Tenure(
             topic=tp.topic,
             partition=tp.partition,
@@ -128,14 +169,14 @@ class Takeover:
             lane=lane,
             delay_ms=delay_ms,
             session=reading.session,
-            position=max(0 if committed is None else committed.offset, state.watermark, 0),
-            done=state.done,
-            elders=running,
-            lost=lost,
+            epoch=epoch,
+            position=max(known, log.first),
+            inherited=state,
             # Another may have claimed since, while this session was still reading.
-            owned=state.owner == reading.session,
+            owned=owned,
             followed=reading.followed,
             bookmark=_bookmark(committed),
+            careful_until=min(log.end, known + MOST_READ) if state.unclean else 0,
         )
         return reading.tenure
 

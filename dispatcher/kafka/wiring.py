@@ -7,8 +7,11 @@ broker: a burst of chunks must not hold up a DONE, nor a large answer the chunks
 import asyncio
 from collections.abc import Coroutine, Iterable
 
+from aiokafka import TopicPartition
+
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.kafka.chains import Chains
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.follower import Follower
@@ -24,6 +27,7 @@ from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Reader, TakeCancel
+from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
@@ -39,6 +43,7 @@ class Wiring:
         self._fleet = fleet
         self._clock = clock
         self._log = log
+        self._metrics = metrics
         name, kafka = fleet.own, config.kafka
         self.topics = Topics(kafka.topic_prefix)
         self._control = Outbox(kafka, f"{name}-control", log, acked=clock.acked)
@@ -48,7 +53,9 @@ class Wiring:
         self._follower = Follower(kafka, f"{name}-follower", log)
         self.reach = Reach(config, f"{name}-admin", log)
         self.directory = Directory(self.topics, self.reach.admin, clock, log)
-        self.journals = JournalWriter(self._control, config.dispatcher.journal_linger_ms / 1000)
+        linger_s = config.dispatcher.journal_linger_ms / 1000
+        self.journals = JournalWriter(self._control, linger_s, self._read_journal)
+        self.chains = Chains(self.topics, self._control, self._follower, log)
         self.events = Events(self.topics.events, self._control, log)
         self.replies = Replies(
             source=name.encode(),
@@ -68,6 +75,9 @@ class Wiring:
             snap_s=config.dispatcher.snap_interval_s,
         )
         self._joined: list[Source] = []
+
+    async def _read_journal(self, tenure: Tenure, offset: int) -> None:
+        await self._follower.read_to(TopicPartition(tenure.journal, tenure.partition), offset)
 
     async def connect(self) -> None:
         """Connect everything; returns once Kafka and all topics are there."""
@@ -108,6 +118,7 @@ class Wiring:
             follower=self._follower,
             admin=self.reach.admin,
             freed=self.sources.freed,
+            metrics=self._metrics,
             log=self._log,
         )
         for group in groups(self.topics, self._config.lanes):
@@ -132,6 +143,7 @@ class Wiring:
 
     async def release(self) -> None:
         """Nothing runs any more: say so."""
+        await self.chains.flush()
         await self.journals.flush()
         await self.events.flush()
         await asyncio.gather(*(source.release() for source in self._joined))

@@ -4,11 +4,12 @@ How it works. `signals` says what the end means; then, in this order:
 
 1. Once a chunk was forwarded nothing is repeated: the answer, its error event, or `Fail`.
 2. An answer, and an error that speaks of the request, settle it.
-3. What was never sent is sent again at once, the first time for free.
-4. Throttling waits as asked and is no attempt, but a bounded number of times.
-5. Everything else is repeated with backoff until the allowance is used up: a dead letter.
-6. A repeat that the retry budget has no credit for yet is put off, never given up for that.
-7. A wait that leaves no time for an answer before the deadline is not begun: another deployment
+3. What may have run is not repeated where the request says so.
+4. What was never sent is sent again at once, the first time for free.
+5. Throttling waits as asked and is no attempt, but a bounded number of times.
+6. Everything else is repeated with backoff until the allowance is used up: a dead letter.
+7. A repeat that the retry budget has no credit for yet is put off, never given up for that.
+8. A wait that leaves no time for an answer before the deadline is not begun: another deployment
    now, else `Expire`.
 
 The client of a dead-lettered or expired request gets the upstream's own last answer where there is
@@ -24,8 +25,11 @@ from headrace.dispatcher.policy.signals import Signal, classify, code_of
 from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Reason, Retry, Settle
 from headrace.schemas.errors import Code
-from headrace.schemas.names import DeploymentName, Outcome
+from headrace.schemas.names import Ambiguous, DeploymentName, Outcome
 from headrace.schemas.records import Attempt
+
+_MAY_HAVE_RUN = frozenset(Break) - {Break.NOT_SENT, Break.TOO_LARGE}
+"""Ends of calls that reached the upstream, or may have, and brought no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Tried:
     history: tuple[Attempt, ...]
     """The calls before it, the oldest ones perhaps cut off."""
     deadline_ms: int
+    ambiguous: Ambiguous = Ambiguous.RETRY
+    """What is wished for a call that may have run."""
 
     @property
     def failures(self) -> int:
@@ -97,15 +103,36 @@ def after_call(
         return _after_forwarding(end, signal, now_ms, tried.deadline_ms)
     if signal is Signal.COMPLETE:
         return Settle()
+    if end.broken in _MAY_HAVE_RUN and tried.ambiguous is not Ambiguous.RETRY:
+        return _unrepeated(end, tried.ambiguous)
     if signal is Signal.TOO_LARGE:
         return Fail(Code.RESPONSE_TOO_LARGE, "the upstream's answer is too large")
-    may_move = elsewhere and tried.failures + 1 < policy.attempts
+    now = _Situation(now_ms, roll, service_ms, credit_ms, elsewhere=elsewhere)
+    return _repeated(end, signal, tried, policy, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """What the process knows at the end of the call; see `after_call`."""
+
+    ms: int
+    roll: float
+    service_ms: int
+    credit_ms: int
+    elsewhere: bool
+
+
+def _repeated(
+    end: CallEnd, signal: Signal, tried: Tried, policy: RetryPolicy, now: _Situation
+) -> After:
+    """The verdict on an end that a repeat may mend."""
+    may_move = now.elsewhere and tried.failures + 1 < policy.attempts
     if signal is Signal.TERMINAL or (signal is Signal.CREDENTIAL and not may_move):
         return Settle(Outcome.FAILED)
-    retry = _next(end, signal, tried, now_ms, roll, elsewhere=elsewhere)
+    retry = _next(end, signal, tried, now)
     if _exhausted(retry, tried, policy):
         return _give_up(end, tried)
-    return _in_time(retry, end, tried, now_ms, service_ms, credit_ms, elsewhere=elsewhere)
+    return _in_time(retry, end, tried, now)
 
 
 def attempt_of(
@@ -126,65 +153,54 @@ def _after_forwarding(end: CallEnd, signal: Signal, now_ms: int, deadline_ms: in
     return Fail(Code.UPSTREAM_STREAM_BROKEN, f"the upstream's stream ended early: {_what(end)}")
 
 
-def _next(
-    end: CallEnd,
-    signal: Signal,
-    tried: Tried,
-    now_ms: int,
-    roll: float,
-    *,
-    elsewhere: bool,
-) -> Retry:
+def _next(end: CallEnd, signal: Signal, tried: Tried, now: _Situation) -> Retry:
     """The retry that this end calls for, were there no bounds."""
     if signal is Signal.NOT_SENT and not tried.was_not_sent:
-        return Retry(now_ms, signal, counted=False, elsewhere=elsewhere)
+        return Retry(now.ms, signal, counted=False, elsewhere=now.elsewhere)
     if signal is Signal.CREDENTIAL:
         # The same key would be refused again, however long the others have no seat.
-        return Retry(now_ms, signal, counted=True, elsewhere=True, barred_ms=tried.deadline_ms)
+        return Retry(now.ms, signal, counted=True, elsewhere=True, barred_ms=tried.deadline_ms)
     if _is_throttled(signal):
-        return _when_throttled(end, signal, tried, now_ms, roll, elsewhere=elsewhere)
-    wait_ms = backoff.transient_ms(tried.failures + 1, roll)
-    asked_ms = now_ms + (retry_after.read(end.headers, now_ms) or 0)
-    if elsewhere:
-        return Retry(now_ms + wait_ms, signal, counted=True, elsewhere=True, barred_ms=asked_ms)
-    return Retry(max(now_ms + wait_ms, asked_ms), signal, counted=True)
+        return _when_throttled(end, signal, tried, now)
+    due_ms = now.ms + backoff.transient_ms(tried.failures + 1, now.roll)
+    asked_ms = now.ms + (retry_after.read(end.headers, now.ms) or 0)
+    if now.elsewhere:
+        return Retry(due_ms, signal, counted=True, elsewhere=True, barred_ms=asked_ms)
+    return Retry(max(due_ms, asked_ms), signal, counted=True)
 
 
-def _when_throttled(
-    end: CallEnd, signal: Signal, tried: Tried, now_ms: int, roll: float, *, elsewhere: bool
-) -> Retry:
+def _when_throttled(end: CallEnd, signal: Signal, tried: Tried, now: _Situation) -> Retry:
     """Another deployment at once, else this one when it is due."""
-    asked_ms = retry_after.read(end.headers, now_ms)
+    asked_ms = retry_after.read(end.headers, now.ms)
     times = tried.throttled + 1
     if signal is Signal.QUOTA and asked_ms is None:
-        asked_ms = retry_after.read_reset(end.headers, now_ms)
+        asked_ms = retry_after.read_reset(end.headers, now.ms)
         # A quota that does not say when it is refilled is asked rarely from the start.
         times = 20 if asked_ms is None else times
-    due_ms = now_ms + backoff.throttle_ms(times, roll, asked_ms)
-    if not elsewhere:
+    due_ms = now.ms + backoff.throttle_ms(times, now.roll, asked_ms)
+    if not now.elsewhere:
         return Retry(due_ms, signal, counted=False, budgeted=False)
-    return Retry(now_ms, signal, counted=False, elsewhere=True, budgeted=False, barred_ms=due_ms)
+    return Retry(now.ms, signal, counted=False, elsewhere=True, budgeted=False, barred_ms=due_ms)
 
 
-def _in_time(
-    retry: Retry,
-    end: CallEnd,
-    tried: Tried,
-    now_ms: int,
-    service_ms: int,
-    credit_ms: int,
-    *,
-    elsewhere: bool,
-) -> Retry | Expire:
+def _in_time(retry: Retry, end: CallEnd, tried: Tried, now: _Situation) -> Retry | Expire:
     """The retry as the budget and the deadline allow it; what would come too late is not waited for."""
-    soonest_ms = now_ms + (credit_ms if retry.budgeted else 0)
+    soonest_ms = now.ms + (now.credit_ms if retry.budgeted else 0)
     due_ms = max(retry.due_ms, soonest_ms)
-    if due_ms + service_ms > tried.deadline_ms and elsewhere:
+    if due_ms + now.service_ms > tried.deadline_ms and now.elsewhere:
         due_ms = soonest_ms
-    if due_ms + service_ms > tried.deadline_ms:
+    if due_ms + now.service_ms > tried.deadline_ms:
         message = f"no time is left for another call; the last ended with {_what(end)}"
         return Expire(message, pass_on=end.answered)
     return msgspec.structs.replace(retry, due_ms=due_ms)
+
+
+def _unrepeated(end: CallEnd, wish: Ambiguous) -> Fail | DeadLetter:
+    """A call that may have run, of a request that must not run twice."""
+    message = f"the call may have run, and is not repeated; it ended with {_what(end)}"
+    if wish is Ambiguous.FAIL:
+        return Fail(Code.AMBIGUOUS_CALL, message)
+    return DeadLetter(Reason.AMBIGUOUS, Code.AMBIGUOUS_CALL, message)
 
 
 def _give_up(end: CallEnd, tried: Tried) -> DeadLetter:

@@ -95,6 +95,10 @@ class DispatcherConfig(Section):
     """Waits up to this stay in memory; longer ones go through the delay topics."""
     memory_retries: Count = 2_000
     """Requests that wait in memory for their next attempt, per process; beyond it: delay topics."""
+    park_after_s: Seconds = 30
+    """A call that runs this long with many done behind it is no longer waited for by its partition."""
+    park_behind: Count = 1_000
+    """How many done behind it are many."""
     max_answer_bytes: Bytes = 67_108_864
     """Longest answer of an upstream (64 MiB)."""
     chunk_linger_ms: Annotated[int, Field(ge=0, le=1000)] = 30

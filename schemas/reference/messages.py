@@ -6,6 +6,7 @@ here may stand on any record and are ignored.
 
 from dataclasses import dataclass
 
+from headrace.schemas.handover import CHAIN_TYPE
 from headrace.schemas.headers import MAX_HISTORY_BYTES, MAX_VALUE_BYTES, MEANING, H
 from headrace.schemas.letters import REPLAYED_TYPE
 from headrace.schemas.names import Ambiguous, Endpoint, Kind, Outcome
@@ -74,7 +75,7 @@ RETRY = Message(
     "The request id.",
     "That of the request.",
     (H.ATTEMPT, H.DUE_MS, H.HISTORY, *_PLACE, H.ACCEPTED_MS),
-    (*_ASKED, H.SOURCE_KEY, H.PARKED_FROM),
+    (*_ASKED, H.SOURCE_KEY, H.PARKED_FROM, H.HANDED_ON_FROM),
     REQUEST_TYPE,
 )
 DEAD_LETTER = Message(
@@ -138,7 +139,17 @@ CANCEL = Message(
     (),
     CANCEL_TYPE,
 )
-MESSAGES = (REQUEST, RETRY, DEAD_LETTER, MARK, CHUNK, FINAL, CANCEL)
+CHAIN = Message(
+    "chain",
+    "Who may hand a request on from here",
+    "Written by the dispatcher that takes a request over after a crash, or whose parked call has ended.",
+    "The request id.",
+    "Empty.",
+    (H.TYPE, H.CHAIN),
+    (),
+    CHAIN_TYPE,
+)
+MESSAGES = (REQUEST, RETRY, DEAD_LETTER, MARK, CHUNK, FINAL, CANCEL, CHAIN)
 
 _NUMBERS = (
     *(H.DEADLINE_MS, H.ATTEMPT, H.DUE_MS, H.SEQ, H.STATUS, H.RETRY_AFTER_MS, H.ATTEMPT_COUNT),

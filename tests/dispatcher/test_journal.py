@@ -11,10 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from headrace.dispatcher.journal import bookmark, open_at
 from headrace.schemas.journal import (
     LOST,
-    SNAP,
+    WORK,
+    Bury,
     Claim,
     Entry,
     InFlight,
+    Mark,
     Release,
     SessionId,
     Snap,
@@ -38,12 +40,19 @@ def claim(name: SessionId) -> Claim:
 def test_every_entry_reads_back_as_it_was_written() -> None:
     entries: list[Entry] = [
         claim(A),
-        Work(A, [(1, 1)], [(0, "completed")]),
-        Snap(A, 3, [(4, 6)], [InFlight(3, 2, A)], [(7, 1)], 12),
+        Work(A, [(1, 1)], [(0, "completed")], [(1, True)], [Mark("t-0-3", 4, A, 2, 9)]),
+        Bury(A, [2]),
+        Snap(A, 3, [(4, 6)], [InFlight(3, 2, A)], [(7, 1)], 12, True, (2, 99), [(3, 1)], [3]),
         Release(A),
     ]
     assert [decode(encode(entry)) for entry in entries] == entries
-    assert [encode(entry).startswith(SNAP) for entry in entries] == [False, False, True, False]
+    assert [encode(entry).startswith(WORK) for entry in entries] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_a_session_belongs_to_its_process() -> None:
@@ -162,6 +171,20 @@ class Sessions(RuleBasedStateMachine):
         if told:
             member.flush(snap=False)
 
+    @rule(who=CHOICE, choice=CHOICE, told=st.booleans())
+    def hand_on(self, who: int, choice: int, told: bool) -> None:
+        """A call ends with a record in the delay partition; a crash may come before its DONE."""
+        member = self._one(who)
+        member.hand_on(choice)
+        if told:
+            member.flush(snap=False)
+
+    @rule(who=CHOICE, choice=CHOICE)
+    def rest(self, who: int, choice: int) -> None:
+        member = self._one(who)
+        member.rest(choice)
+        member.flush(snap=False)
+
     @rule(who=CHOICE, choice=CHOICE)
     def again(self, who: int, choice: int) -> None:
         member = self._one(who)
@@ -238,6 +261,7 @@ class Sessions(RuleBasedStateMachine):
                 member.finish(0)
             member.flush(snap=False)
         self.owner.bury()
+        self.owner.follow(len(self.world.journal))
         for _ in range(2 * len(self.world.offsets)):
             self.owner.read()
             self.owner.begin(0)
@@ -245,10 +269,11 @@ class Sessions(RuleBasedStateMachine):
         self.owner.flush(snap=True)
         self.owner.follow(len(self.world.journal))
         self.owner.commit()
-        assert all(self.world.answered[offset] for offset in self.world.offsets)
+        assert all(self.world.settled(offset) for offset in self.world.offsets)
+        assert all(self.world.chains(offset) <= 1 for offset in self.world.offsets)
         assert self.world.position == self.world.offsets[-1] + 1
         assert self.owner.tenure.elders == {}
-        assert self.owner.tenure.ambiguous == {}
+        assert self.owner.tenure.lost == {}
 
     def _claim(self, name: str | None) -> None:
         self.owner = self.world.claim(name or f"p{len(self.world.sessions)}")
@@ -276,6 +301,8 @@ def a_step(sessions: Sessions, dice: Random) -> None:
         (3, lambda: sessions.work(count=1 + two // 2, choice=one, told=yes)),
         (4, lambda: sessions.finish(who=one, choice=two, told=yes)),
         (2, lambda: sessions.again(who=one, choice=two)),
+        (2, lambda: sessions.hand_on(who=one, choice=two, told=yes)),
+        (1, lambda: sessions.rest(who=one, choice=two)),
         (2, lambda: sessions.snap(all_of_it=yes)),
         (1, lambda: sessions.follow(count=1 + one)),
         (1, sessions.bury),

@@ -5,6 +5,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
@@ -12,6 +13,7 @@ from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward
 from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
@@ -21,7 +23,7 @@ from headrace.schemas.names import DeploymentName
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import get_log
-from support.dispatch import tenure, waiting
+from support.dispatch import process, tenure, waiting
 
 
 class Unwritable:
@@ -51,6 +53,11 @@ class SlowDirectory:
         return True
 
 
+async def unread(_tenure: Tenure, _offset: int) -> None:
+    """The journal cannot be read."""
+    raise AssertionError("read the journal")
+
+
 def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
     """A settlement that must not write."""
     return Settlement(
@@ -62,6 +69,7 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
         events=cast("Events", None),
         journals=journals,
         metrics=metrics,
+        ended=lambda _waiting: None,
         log=get_log(),
     )
 
@@ -69,7 +77,7 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
 def attempts_that_must_not_call(owner: Tenure) -> Attempts:
     """Attempts that look every address up, slowly."""
     metrics = Metrics(CollectorRegistry())
-    journals = JournalWriter(cast("Outbox", Unwritable()), 0)
+    journals = JournalWriter(cast("Outbox", Unwritable()), 0, unread)
     return Attempts(
         upstream=Unwritable(),
         repeats=Repeats({}),
@@ -80,6 +88,8 @@ def attempts_that_must_not_call(owner: Tenure) -> Attempts:
         clock=cast("Clock", None),
         seats=Seats([]),
         directory=cast("Directory", SlowDirectory(owner)),
+        ambiguous=AmbiguousPolicy(),
+        fleet=Fleet(process("own")),
     )
 
 
@@ -118,7 +128,7 @@ async def test_a_wait_is_not_handed_on_when_the_partition_was_lost_after_the_dec
     owner = tenure()
     request = waiting(owner=owner)
     owner.owned = False
-    journals = JournalWriter(cast("Outbox", Unwritable()), 0)
+    journals = JournalWriter(cast("Outbox", Unwritable()), 0, unread)
     handing_on = settlement(journals, Metrics(CollectorRegistry()))
     await handing_on.retry(request, due_ms=5_000, now_ms=0, attempt=1)
     assert (request.started, owner.running) == (False, {})

@@ -4,17 +4,22 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
+from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.sources import AllSources
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.parking import Parking
+from headrace.dispatcher.recovery import Recovery
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tenure import Tenure
+from headrace.dispatcher.waiting import Waiting
 from headrace.dispatcher.waits import DELAY_BYTES
 from headrace.schemas.config.model import Config
 from support.dispatch import APPENDED_MS, Record, process, tenure
+from support.dispatch import read as understood
 
 BODY = b'{"model":"m","messages":[],"pad":"%s"}' % (b"x" * (DELAY_BYTES // 4))
 
@@ -43,6 +48,9 @@ def dispatcher(**settings: int) -> Dispatcher:
         sources=cast("AllSources", None),
         attempts=cast("Attempts", None),
         settlement=cast("Settlement", None),
+        arrivals=cast("Arrivals", None),
+        recovery=cast("Recovery", None),
+        parking=cast("Parking", None),
         seats=Seats(config.deployments),
         fleet=Fleet(process("own")),
         metrics=Metrics(CollectorRegistry()),
@@ -51,7 +59,15 @@ def dispatcher(**settings: int) -> Dispatcher:
 
 
 def read(reader: Dispatcher, owner: Tenure, count: int) -> None:
-    reader._read(owner, [Record(offset=offset, value=BODY) for offset in range(count)])
+    for offset in range(count):
+        accept(reader, owner, Record(offset=offset, value=BODY))
+
+
+def accept(reader: Dispatcher, owner: Tenure, record: Record) -> None:
+    owner.admit(record)
+    request = understood(record, owner)
+    assert isinstance(request, Waiting)
+    reader._accept(request)
 
 
 def test_a_delay_partition_is_bounded_by_bytes_too() -> None:
@@ -59,7 +75,7 @@ def test_a_delay_partition_is_bounded_by_bytes_too() -> None:
     reader, owner, other = dispatcher(), tenure(delay_ms=600_000), tenure(delay_ms=600_000)
     read(reader, owner, 3)
     assert reader.room(owner)
-    read(reader, owner, 4)
+    accept(reader, owner, Record(offset=3, value=BODY))
     assert not reader.room(owner)
     assert reader.room(other)
 
@@ -68,6 +84,7 @@ def test_waiting_records_of_delay_topics_leave_room_for_retries_in_memory() -> N
     """Both were counted together: then each rest of a wait went once more through a delay topic."""
     reader = dispatcher(memory_retries=2)
     owner = tenure(delay_ms=600_000)
-    reader._read(owner, [Record(offset=offset) for offset in range(5)])
+    for offset in range(5):
+        accept(reader, owner, Record(offset=offset))
     (waiting,) = reader._waits.take(lambda one: one.offset == 0)
     assert reader._wait_here(waiting, APPENDED_MS + 500)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from headrace.dispatcher.intake import Unreadable, understand
+from headrace.dispatcher.journal import JournalState
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import LaneConfig
@@ -50,8 +51,15 @@ def tenure(
     done: Collection[int] = (),
     elders: Collection[InFlight] = (),
     lost: dict[int, int] | None = None,
+    inherited: JournalState | None = None,
+    careful_until: int = 0,
+    epoch: int = 0,
 ) -> Tenure:
-    """A tenure of partition 0 of a lane."""
+    """A tenure of partition 0 of a lane, after earlier owners of whom `inherited` or the rest tells."""
+    past = inherited or JournalState()
+    if inherited is None:
+        past.done, past.in_flight = set(done), {call.offset: call for call in elders}
+        past.lost = lost or {}
     return Tenure(
         topic=TOPIC,
         partition=0,
@@ -59,10 +67,10 @@ def tenure(
         lane=lane,
         delay_ms=delay_ms,
         session=of or session("own"),
+        epoch=epoch,
         position=position,
-        done=done,
-        elders=elders,
-        lost=lost,
+        inherited=past,
+        careful_until=careful_until,
     )
 
 

@@ -7,13 +7,15 @@ Waits are in ms, with the dice at one half; the request is at its first attempt.
 import json
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from headrace.dispatcher.policy.retry import RetryPolicy, Tried, after_call
 from headrace.dispatcher.policy.signals import Signal
 from headrace.dispatcher.ports import Break, CallEnd
-from headrace.dispatcher.verdicts import After, Expire, Fail, Retry, Settle
-from headrace.schemas.names import Outcome
+from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Retry, Settle
+from headrace.schemas.errors import Code
+from headrace.schemas.names import Ambiguous, Outcome
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -198,11 +200,8 @@ def test_the_table_holds_with_another_deployment(row: Row) -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_nothing_is_repeated_once_a_byte_was_forwarded(row: Row) -> None:
-    row.end.forwarded = 1
-    try:
-        assert isinstance(verdict(row.end, elsewhere=True), Settle | Fail)
-    finally:
-        row.end.forwarded = 0
+    forwarded = msgspec.structs.replace(row.end, forwarded=1)
+    assert isinstance(verdict(forwarded, elsewhere=True), Settle | Fail)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -228,3 +227,17 @@ def test_a_wait_beyond_the_deadline_becomes_a_call_elsewhere_now() -> None:
     end = answer(500)
     assert verdict(end, elsewhere=True, left_ms=200) == moves(Signal.TRANSIENT, 0)
     assert isinstance(verdict(end, elsewhere=False, left_ms=200), Expire)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@pytest.mark.parametrize("wish", [Ambiguous.FAIL, Ambiguous.PARK])
+def test_what_may_have_run_is_not_repeated_where_the_request_says_so(
+    row: Row, wish: Ambiguous
+) -> None:
+    tried = Tried(attempt=1, history=(), deadline_ms=DEADLINE_MS, ambiguous=wish)
+    given = after_call(row.end, tried, NOW_MS, RetryPolicy(), 0.5)
+    if row.end.broken in (None, Break.NOT_SENT):
+        assert given == row.alone
+    else:
+        assert isinstance(given, Fail if wish is Ambiguous.FAIL else DeadLetter)
+        assert given.code is Code.AMBIGUOUS_CALL
