@@ -10,6 +10,7 @@ import uuid
 import msgspec
 
 from headrace.schemas.names import Endpoint, InstanceId, LaneName, ModelName, RequestId, Tenant
+from headrace.schemas.status import Number
 
 NAMESPACE = uuid.UUID("5b0a8a3e-7d0f-5f0e-9c53-2f6f1c6f8f11")
 """Of the ids of keyed requests. Never changed: ids would no longer be found."""
@@ -25,7 +26,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="cla
     lane: LaneName
     model: ModelName
     instance: InstanceId
-    deadline_ms: int
+    deadline_ms: Number
 
 
 class Orphan(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="orphan"):
@@ -36,7 +37,7 @@ class Orphan(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="or
     digest: str
     id: RequestId
     instance: InstanceId
-    deadline_ms: int
+    deadline_ms: Number
 
 
 class Attach(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="attach"):

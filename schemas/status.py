@@ -5,7 +5,7 @@ there decides: the first `Terminal` is the request's outcome, whoever wrote it (
 dropped and counted. `Queued` may come after the others, as it is written beside the request itself.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,6 +22,8 @@ from headrace.schemas.names import (
 )
 from headrace.schemas.topics import INDEXED_PARTITIONS, murmur2
 
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""What every reader, a database or a page, can hold."""
 By = Literal["dispatcher", "sweeper", "api"]
 """Who ended a request."""
 
@@ -36,11 +38,11 @@ class Queued(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="qu
     lane: LaneName
     endpoint: Endpoint
     stream: bool
-    accepted_ms: int
-    deadline_ms: int
-    reply_partition: int
+    accepted_ms: Number
+    deadline_ms: Number
+    reply_partition: Number
     """Where its chunks are on `replies`, and its answer on `results`."""
-    not_before_ms: int = 0
+    not_before_ms: Number = 0
     instance: InstanceId = InstanceId("")
     """The ingress process that accepted it."""
 
@@ -50,11 +52,11 @@ class Running(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="r
 
     tenant: Tenant
     id: RequestId
-    attempt: int
+    attempt: Number
     deployment: DeploymentName
     source: str
     """The process that calls, as replies name it (`ce_source`)."""
-    chunks: tuple[int, int] | None = None
+    chunks: tuple[Number, Number] | None = None
     """Partition and offset on `replies` of the attempt's first chunk."""
 
 
@@ -64,18 +66,18 @@ class Terminal(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="
     tenant: Tenant
     id: RequestId
     outcome: Outcome
-    status: int
+    status: Number
     """HTTP status of the answer."""
     code: str = ""
     """Stable code of an error made by Headrace; empty for an upstream's own answer."""
-    attempt: int = 0
+    attempt: Number = 0
     """The attempt that the answer is of; 0 where there was none."""
-    attempts: int = 0
+    attempts: Number = 0
     """Upstream calls made for the request."""
-    queue_ms: int = 0
+    queue_ms: Number = 0
     upstream: str = ""
     """The deployment that answered."""
-    result: tuple[int, int, int] | None = None
+    result: tuple[Number, Number, Number] | None = None
     """Partition, offset and number of parts on `results`; None: the answer is made from the code."""
     by: By = "dispatcher"
 

@@ -45,16 +45,18 @@ class Follower:
         self._topics = (topics.status, topics.claims)
         self._ends: dict[Place, int] = {}
         self._trouble = "starting"
+        self._void = False
+        """What the file has is of no use."""
         self._writing: asyncio.Task[None] | None = None
         self._written_at = 0.0
 
     @property
     def condition(self) -> str:
         """`ok`, or in plain words what the index is doing instead."""
-        if self._index.ready:
-            return "ok"
         if self._trouble:
             return self._trouble
+        if self._index.ready:
+            return "ok"
         places = self._index.places
         left = sum(end - min(end, places.get(at, (0, 0))[0]) for at, end in self._ends.items())
         return f"rebuilding, {left} records left"
@@ -63,15 +65,19 @@ class Follower:
         """Follow until cancelled."""
         while True:
             try:
+                await self._settled()
+                if self._void:
+                    await self._renew()
                 await self._index.open()
+                # Nothing more is read while what was read cannot be written: memory is bounded.
+                await self._index.write()
                 await self._follow()
             except Voided as error:
                 self._log.warning("index_voided", reason=str(error))
-                await self._renew()
+                self._void = True
             except (KafkaError, sqlite3.Error, OSError, TimeoutError) as error:
                 self._say(error)
-                if isinstance(error, sqlite3.Error) and is_broken(error):
-                    await self._renew()
+                self._void = self._void or (isinstance(error, sqlite3.Error) and is_broken(error))
                 await asyncio.sleep(RETRY_S)
 
     async def close(self) -> None:
@@ -91,11 +97,9 @@ class Follower:
             self._log.warning("index_failed", error=repr(error))
 
     async def _renew(self) -> None:
-        if self._writing is not None:
-            await asyncio.wait((self._writing,))
-            self._writing = None
         self._ends.clear()
         await self._index.renew()
+        self._void = False
 
     async def _follow(self) -> None:
         """Read until something stands against it, which is raised."""

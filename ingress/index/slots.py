@@ -4,7 +4,9 @@ A process that starts again finds the file of the one that ended; several on one
 The lock goes with the process, however it ends.
 """
 
+import os
 import sys
+import tempfile
 from io import FileIO
 from pathlib import Path
 
@@ -27,12 +29,21 @@ class Slot:
 def take_slot(folder: Path) -> Slot:
     """The first free slot of `folder`, which is made if need be. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _refuse_a_strangers(folder)
     for number in range(SLOTS):
         lock = FileIO(folder / f"index-{number}.lock", "a")
         if _locked(lock):
             return Slot(folder / f"index-{number}.sqlite", lock)
         lock.close()
     raise OSError(f"all {SLOTS} slots of {folder} are taken")
+
+
+def _refuse_a_strangers(folder: Path) -> None:
+    """In the platform's temporary folder any user may have taken the name first."""
+    if not hasattr(os, "getuid") or Path(tempfile.gettempdir()) not in folder.parents:
+        return
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
 
 
 if sys.platform == "win32":

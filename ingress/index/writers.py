@@ -49,9 +49,16 @@ class Appender:
                 ack = await self._producer.send(
                     topic, value, key=key, partition=partition, headers=[]
                 )
+                ack.add_done_callback(_seen)
                 return await asyncio.shield(ack)
         except TimeoutError:
             raise KafkaTimeoutError(f"no ack within {self._grace_s} s") from None
+
+
+def _seen(ack: "asyncio.Future[RecordMetadata]") -> None:
+    """Nobody may be waiting any more when it fails."""
+    if not ack.cancelled():
+        ack.exception()
 
 
 class StatusWriter:

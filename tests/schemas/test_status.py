@@ -31,6 +31,13 @@ def test_anything_else_is_refused_as_such(value: bytes) -> None:
             decode(value)
 
 
+@pytest.mark.parametrize("number", [-1, 2**53, 2**70])
+def test_a_number_that_not_every_reader_can_hold_is_refused(number: int) -> None:
+    row = ["running", "acme", "r-1", number, "east", "d-1"]
+    with pytest.raises(msgspec.ValidationError):
+        status.decode(msgspec.json.encode(row))
+
+
 def test_a_newer_writer_may_add_fields_at_the_end() -> None:
     for state in (
         Running(tenant=Tenant("a"), id=RequestId("r"), attempt=1, deployment="d", source="p"),

@@ -80,7 +80,7 @@ FINALS = st.builds(
     upstream=TEXT.map(DeploymentName),
     upstream_headers=st.binary(),
 )
-PLACE = st.tuples(st.integers(0, 1023), st.integers(0, 2**62))
+PLACE = st.tuples(st.integers(0, 1023), NUMBER)
 _OWNER = {"tenant": NAME.map(Tenant), "id": ID}
 QUEUED = st.builds(
     Queued,
@@ -114,7 +114,7 @@ TERMINAL = st.builds(
     attempts=st.integers(0, 99),
     queue_ms=NUMBER,
     upstream=TEXT,
-    result=st.none() | st.tuples(st.integers(0, 1023), st.integers(0, 2**62), st.integers(1, 128)),
+    result=st.none() | st.tuples(st.integers(0, 1023), NUMBER, st.integers(1, 128)),
     by=st.sampled_from(("dispatcher", "sweeper", "api")),
 )
 STATUSES = QUEUED | RUNNING | TERMINAL

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from headrace.cli.localkafka import LocalKafka
 from headrace.ingress.index import Index, NotCaughtUp, Row, State
@@ -228,7 +229,45 @@ async def test_an_unreadable_record_is_passed_over(
 ) -> None:
     for topic in (write.topics.status, write.topics.claims):
         for partition in range(16):
-            await write.producer.send(topic, b"[1", key=b"x", partition=partition, headers=[])
+            ack = await write.producer.send(topic, b"[1", key=b"x", partition=partition, headers=[])
+            await ack
     await write.states.put(queued())
     async with following(config, tmp_path) as index:
         await seen(index, State.QUEUED)
+
+
+async def test_what_retention_has_removed_is_not_waited_for(
+    config: Config, write: Writers, tmp_path: Path
+) -> None:
+    async with following(config, tmp_path) as index:
+        await write.states.put(queued())
+        await seen(index, State.QUEUED)
+    for number in range(30):
+        await write.states.put(queued(f"gone-{number}"))
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(config.kafka.bootstrap_servers))
+    await admin.start()
+    places = [TopicPartition(write.topics.status, number) for number in range(16)]
+    await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
+    await admin.close()
+    async with following(config, tmp_path) as index:
+        assert index.ready
+        await write.states.put(terminal())
+        await seen(index, State.COMPLETED)
+
+
+async def test_a_full_disk_stops_the_reading_and_loses_nothing(
+    config: Config, write: Writers, tmp_path: Path
+) -> None:
+    async with following(config, tmp_path) as index:
+        await eventually(lambda: index.unwritten == 0)
+        assert index._store is not None
+        file = index._store._writing
+        (pages,) = file.execute("PRAGMA page_count").fetchone()
+        file.execute(f"PRAGMA max_page_count = {pages}")
+        for number in range(300):
+            await write.states.put(queued(f"r-{number}"))
+        await eventually(lambda: index.unwritten > 0 and not index._end_of, within_s=20)
+        file.execute("PRAGMA max_page_count = 1000000")
+        await seen(index, State.QUEUED, RequestId("r-299"))
+        await eventually(lambda: index.unwritten == 0, within_s=20)
+        assert all(index.get(TENANT, RequestId(f"r-{number}")) for number in range(300))
