@@ -12,7 +12,7 @@ from faults.history.driver import Driver
 from faults.history.history import History
 from faults.history.stage import staged
 from faults.mutants.catalogue import Mutant
-from faults.mutants.scenario import SETTLE_S, Scenario
+from faults.mutants.scenario import Scenario
 
 PACKAGE = "faults.mutants"
 TESTS = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ async def play(folder: Path, scenario: Scenario, mutant: Mutant | None, bootstra
                 async with Driver(stage.target, scenario.mix, history) as driver:
                     await scenario.play(stage, driver, history)
                     await driver.ended()
-            await stage.settle(SETTLE_S)
+            await stage.settle(scenario.settle_s)
             seconds = time.monotonic() - began
             await stage.conclude()
     return Ran(scenario, mutant, check_folder(folder), seconds)

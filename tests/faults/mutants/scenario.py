@@ -12,7 +12,7 @@ from faults.history.target import Mix
 from headrace.cli.up.role import Role
 
 Play = Callable[[Stage, Driver, History], Awaitable[None]]
-SETTLE_S = 12.0
+SETTLE_S = 11.0
 KILLER = "killer"
 BROKER: Mapping[str, str] = {"group.min.session.timeout.ms": "1000"}
 """The broker must let members be found dead as soon as `QUICK` wants."""
@@ -32,6 +32,8 @@ class Scenario:
     mix: Mix = field(default_factory=Mix)
     injected: tuple[str, ...] = ()
     """Modules of `injected` that every run of it has."""
+    settle_s: float = SETTLE_S
+    """How long what is still open is waited for at its end."""
 
 
 async def steady(_stage: Stage, driver: Driver, _history: History) -> None:
@@ -71,6 +73,7 @@ async def struck(stage: Stage, driver: Driver, history: History) -> None:
         await driver.send_one(Way.DIRECT, KILLER)
         await sending
         await driver.ended()
+        await stage.settle(SETTLE_S)
     finally:
         for keeper in keepers:
             keeper.cancel()
@@ -152,8 +155,9 @@ SCENARIOS = {
             name="killer",
             play=struck,
             setting=Setting(models=("small", KILLER), overlay=QUICK),
-            mix=Mix(ways={Way.SYNC: 7, Way.DIRECT: 3}, timeout_s=18),
+            mix=Mix(ways={Way.SYNC: 7, Way.DIRECT: 3}, timeout_s=5),
             injected=("killer",),
+            settle_s=1.0,
         ),
     )
 }
