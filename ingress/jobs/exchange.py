@@ -199,7 +199,7 @@ class Exchange:
     def _on_row(self, row: Row) -> None:
         """A new state: what ended otherwise than by a dispatcher has no final to wait for."""
         if row.ended:
-            self._grace.keep(row.id)
+            self._grace.ended(row.id)
             if row.by != "dispatcher":
                 self._board.fail_id(row.id, ending.refusal(row))
 

@@ -19,20 +19,32 @@ class Grace:
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._kept: dict[RequestId, tuple[float, RequestRecord]] = {}
+        self._shared: dict[RequestId, None] = {}
+        """Requests that somebody else waits for, too, whose first client may still be there."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def begin(self, record: RequestRecord, now: float) -> None:
         """The client of `record` went away."""
+        if record.id in self._shared:
+            return
         if len(self._kept) >= MAX_KEPT:
             del self._kept[next(iter(self._kept))]
         record.body = b""
         self._kept[record.id] = (now + self._grace_s, record)
 
     def keep(self, request_id: RequestId) -> None:
-        """Somebody takes the request up, or it has ended: nothing is cancelled."""
+        """Somebody else wants the request: it is not cancelled, whenever its client leaves."""
         self._kept.pop(request_id, None)
+        if len(self._shared) >= MAX_KEPT:
+            del self._shared[next(iter(self._shared))]
+        self._shared[request_id] = None
+
+    def ended(self, request_id: RequestId) -> None:
+        """The request has its outcome."""
+        self._kept.pop(request_id, None)
+        self._shared.pop(request_id, None)
 
     def read(self, entry: Orphan | Attach, _at_ms: int) -> None:
         """The next such record on `claims`."""

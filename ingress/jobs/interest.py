@@ -26,10 +26,10 @@ class Interest:
 
     async def show(self, row: Row) -> None:
         """Somebody here looks at or follows `row`."""
-        self._grace.keep(row.id)
-        if row.ended or row.kind is Kind.JOB or row.instance == self._instance:
+        if row.ended or row.kind is Kind.JOB:
             return
-        if row.id in self._said:
+        self._grace.keep(row.id)
+        if row.instance == self._instance or row.id in self._said:
             return
         self._said[row.id] = None
         if len(self._said) > MAX_SAID:

@@ -48,7 +48,7 @@ class Ledger:
         if refused is None:
             refused = await acknowledged(self._status.put(queued(record)))
             if refused is not None:
-                self._cancels.add(record.id, record.deadline_ms)
+                self.withdraw(record)
         return refused
 
     async def accept(self, record: RequestRecord) -> Refusal | None:
@@ -62,7 +62,7 @@ class Ledger:
         await asyncio.wait((acked.told, row))
         refused = waiter.failure or row.result()
         if refused is not None:
-            self._cancels.add(record.id, record.deadline_ms)
+            self.withdraw(record)
         return refused
 
     async def end(self, row: Row, outcome: Outcome, by: By) -> Refusal | None:
@@ -90,8 +90,11 @@ class Ledger:
             self.withdraw(record)
 
     def withdraw(self, record: RequestRecord) -> None:
-        """Have dispatchers drop a request."""
-        self._cancels.add(record.id, record.deadline_ms)
+        """Have dispatchers drop a request that may have been written; a keyed one is left to the
+        repeats that its client was told to send.
+        """
+        if not record.idempotency_key:
+            self._cancels.add(record.id, record.deadline_ms)
 
     async def cancel(self, row: Row) -> Row | Refusal:
         """Cancel a request; returns it as the log has decided, ended one way or the other."""

@@ -191,6 +191,16 @@ async def test_a_keyed_request_is_cancelled_only_when_nobody_came_back(pair: Pai
     assert ended.outcome == "client_disconnected"
 
 
+async def test_a_client_that_leaves_takes_nothing_from_who_waits_with_it(pair: Pair) -> None:
+    body, key = chat(f"shared {fresh()}", user="latency=5000"), fresh()
+    leaving = asyncio.create_task(leave(pair, pair.urls[0], body, key))
+    await eventually(lambda: pair.running.calls_with(body), within_s=30)
+    staying = asyncio.create_task(pair.ask(pair.urls[1], body, key))
+    await leaving
+    assert (await staying).status_code == 200
+    assert len(pair.running.calls_with(body)) == 1
+
+
 async def leave(pair: Pair, url: str, body: bytes, key: str) -> None:
     """Ask, and drop the connection once the upstream has the call."""
     async with httpx.AsyncClient(timeout=60, trust_env=False) as leaving:

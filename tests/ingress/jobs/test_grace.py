@@ -40,3 +40,16 @@ def test_interest_at_another_replica_keeps_the_request() -> None:
     )  # fmt: skip
     grace.read(attach, 0)
     assert not cancelled(grace, GRACE_S)
+
+
+def test_who_came_before_the_client_left_keeps_the_request_too() -> None:
+    grace = Grace(GRACE_S)
+    grace.keep(RequestId("a"))
+    grace.begin(RequestRecord(id=RequestId("a"), body=b"{}"), 0.0)
+    assert not cancelled(grace, GRACE_S)
+
+
+def test_a_request_that_has_ended_is_forgotten() -> None:
+    grace = left("a")
+    grace.ended(RequestId("a"))
+    assert (len(grace), cancelled(grace, GRACE_S)) == (0, [])
