@@ -134,6 +134,10 @@ class Evidence:
                 by_id[request_id].append(asked)
         return dict(by_id)
 
+    def exposed(self, since: int, until: int) -> bool:
+        """Whether a crash between the two times may have taken what only a process knew."""
+        return any(crash.until >= since and crash.at <= until for crash in self.crashes)
+
     def held(self, call: LoggedCall) -> int:
         """In how many crashes a dispatcher may have held the call: running, or over but not recorded so."""
         end = call.finished

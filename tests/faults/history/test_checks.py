@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from faults.history.check import check
-from faults.history.checks.bounded_calls import bounded_calls
+from faults.history.checks.bounded_calls import bounded_calls, re_executed
 from faults.history.checks.fencing import no_older_output
 from faults.history.checks.letters import complete_letters
 from faults.history.checks.never_early import never_early
@@ -189,6 +189,13 @@ def test_a_crash_long_after_the_call_explains_nothing() -> None:
 def test_two_calls_at_the_same_time_are_found() -> None:
     made = Made().ask().called(until=1300, status=500).called(at=1200).final(attempts=2)
     assert "ran at the same time" in told(bounded_calls(made.evidence()))
+
+
+def test_a_dropped_call_that_was_made_again_counts_as_re_executed() -> None:
+    made = Made().ask().called(cut=True).called(at=1300, status=500).called(at=1400)
+    assert re_executed(made.evidence()) == (1, 0)
+    made.struck("kill", "dispatcher-1", 1140, 1160)
+    assert re_executed(made.evidence()) == (1, 1)
 
 
 def test_all_calls_of_a_request_carry_one_key() -> None:

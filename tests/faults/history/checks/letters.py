@@ -43,7 +43,8 @@ def _faults_of(
     yield from _missing(letter, source, told)
     if not told.get(H.REASON):
         yield "no reason"
-    yield from _history_holds(told, evidence, request_id)
+    exposed = evidence.exposed(source.timestamp, letter.timestamp)
+    yield from _history_holds(told, evidence.calls.get(request_id, []), exposed=exposed)
 
 
 def _missing(letter: Record, source: Record, told: dict[str, bytes]) -> Iterator[str]:
@@ -56,16 +57,17 @@ def _missing(letter: Record, source: Record, told: dict[str, bytes]) -> Iterator
             yield f"the request's header {name} is missing or changed"
 
 
-def _history_holds(told: dict[str, bytes], evidence: Evidence, request_id: str) -> Iterator[str]:
+def _history_holds(
+    told: dict[str, bytes], calls: list[LoggedCall], *, exposed: bool
+) -> Iterator[str]:
     """The statuses that the upstream gave, in order; only a crash may hide how a call ended."""
     try:
         history = _history.decode(told.get(H.HISTORY, b"[]"))
     except msgspec.MsgspecError:
         yield "its attempt history cannot be read"
         return
-    calls = evidence.calls.get(request_id, [])
     statuses = [attempt.status for attempt in history if attempt.status]
-    hidden = len(history) - len(statuses) + sum(evidence.held(call) for call in calls)
+    hidden = len(calls) if exposed else len(history) - len(statuses)
     gave = [call.finished.status for call in calls if call.finished and call.finished.status]
     whole = sum(map(_answered, calls))  # of a call that was cut short its head may be known
     if not _is_part(statuses, gave) or whole - len(statuses) > hidden:
