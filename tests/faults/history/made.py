@@ -24,7 +24,7 @@ from faults.history.folder import Run
 from faults.history.records import Commit, Record
 from headrace.cli.mock.log import Finished, LoggedCall, Received
 from headrace.cli.mock.log import Outcome as CallOutcome
-from headrace.schemas import records, replies, retries, status
+from headrace.schemas import journal, records, replies, retries, status
 from headrace.schemas.names import DeploymentName, Kind, LaneName, Outcome, RequestId, Tenant
 
 PREFIX = "t."
@@ -258,6 +258,12 @@ class Made:
     def committed(self, position: int, at: int = 1500, *, topic: str = LANE) -> Self:
         """The group has committed `position` of partition 0."""
         self._commits.append(Commit(GROUP, topic, 0, position, at, len(self._commits)))
+        return self
+
+    def noted(self, offset: int, how: str, at: int = 1400) -> Self:
+        """The journal of the lane says how an offset ended."""
+        entry = journal.Work(journal.SessionId("d-1.1"), done=[(offset, how)])
+        self.record(f"{PREFIX}journal.standard", at, journal.encode(entry), [])
         return self
 
     def struck(self, what: str, who: str, at: int, until: int) -> Self:

@@ -235,6 +235,12 @@ def test_a_retry_record_is_an_outcome_of_the_lane_and_needs_one_itself() -> None
     assert "delay.standard.1s-0@0" in told(committed_has_outcome(made.evidence()))
 
 
+def test_a_repeated_record_is_answered_for_by_the_first() -> None:
+    made = Made().ask().final().ask(at=1300).committed(2)
+    assert "@1" in told(committed_has_outcome(made.evidence()))
+    assert not told(committed_has_outcome(made.noted(1, "duplicate").evidence()))
+
+
 # P5
 
 

@@ -15,7 +15,7 @@ from headrace.schemas import journal
 
 CLOCK_MS = 2
 """Both times are one broker's in whole ms; of a cluster's brokers the clocks differ so little here."""
-NO_OUTCOME = frozenset(("dropped", "duplicate", "orphan", "parked", "superseded"))
+NO_OUTCOME = frozenset(("duplicate", "ended", "fenced", "parked"))
 """How the journal says that a record ended without an outcome of its own: another record has it."""
 
 
