@@ -39,6 +39,7 @@ ENTRIES = (
     Entry("ingress", "headrace.cli.roles:ingress", "Run the HTTP side."),
     Entry("dispatcher", "headrace.cli.roles:dispatcher", "Run the side that calls upstreams."),
     Entry("topics", "headrace.cli.topics.command:app", "Plan and create the topics."),
+    Entry("jobs", "headrace.cli.jobs.command:app", "Look at jobs, cancel and follow them."),
     Entry("dlq", "headrace.cli.dlq.command:app", "Look at dead letters, and replay them."),
     Entry(
         "cancel", "headrace.cli.cancel_command:cancel", "Take requests back that came over Kafka."

@@ -167,7 +167,7 @@ class Exchange:
         """The answer that the log has made the request's outcome: mostly `final`."""
         s, record = self._sources, asked.record
         until_s = asyncio.get_running_loop().time() + SETTLE_S
-        row = await s.index.terminal(record.tenant, record.id, until_s)
+        row = await s.index.terminal(record.tenant, record.id, until_s, soon=True)
         if row is None or (row.by == "dispatcher" and row.attempt == final.attempt):
             return answer.from_reply(final, record.id)
         other = await ending.final_of(row, s.results)

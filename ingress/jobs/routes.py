@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from headrace.ingress import admission, answer
 from headrace.ingress.answer import Answer
@@ -34,7 +34,8 @@ MAX_ID = 200
 LARGE_BYTES = 256 * 1024
 """A longer answer is made into a job object beside the event loop."""
 
-_PATH = re.compile(r"/v1/jobs/([^/]+)(/events)?")
+_PATH = re.compile(rb"/v1/jobs/([^/]+)(/events)?")
+"""Of the raw path: a producer's own id may have an escaped slash."""
 _SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?")
 _NOT_FOUND = Refusal(Code.JOB_NOT_FOUND, "No job of yours has this id.")
 _FULL = Refusal(Code.QUEUE_FULL, "Too many clients wait for jobs here.", retry_after_s=2)
@@ -83,7 +84,7 @@ class JobRoutes:
 
     async def _find(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Row, bool] | Refusal:
         """The row that is asked for, and whether its events are."""
-        path = _PATH.fullmatch(scope["path"])
+        path = _PATH.fullmatch(scope["raw_path"])
         caller = admission.authenticate(self._policy, headers.get(b"authorization", b""))
         if isinstance(caller, Refusal):
             return caller
@@ -94,7 +95,7 @@ class JobRoutes:
             return _GET_ONLY if events else _GET_OR_DELETE
         if self._followers >= MAX_FOLLOWERS:
             return _FULL
-        row = await self._row(caller, path[1])
+        row = await self._row(caller, unquote(path[1].decode("latin-1")))
         return row if isinstance(row, Refusal) else (row, events)
 
     async def _row(self, caller: Caller, name: str) -> Row | Refusal:

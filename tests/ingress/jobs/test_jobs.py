@@ -153,6 +153,7 @@ BAD: list[tuple[str, str, bytes | None, dict[str, str], int, str]] = [
     ("DELETE", "/v1/jobs/x/events", None, {}, 405, "method_not_allowed"),
     ("GET", "/v1/jobs/x/y", None, {}, 404, "not_found"),
     ("GET", "/v1/jobs/" + "x" * 500, None, {}, 404, "job_not_found"),
+    ("GET", "/v1/jobs/a%2Fb", None, {}, 404, "job_not_found"),
     ("GET", "/v1/jobs/%00", None, {}, 404, "job_not_found"),
     ("POST", "/v1/chat/completions", INNER, {"headrace-delay": "100000"}, 400, "invalid_not_before"),
     ("POST", "/v1/chat/completions", INNER, {"headrace-resume": "maybe"}, 400, "invalid_header"),

@@ -1,0 +1,138 @@
+"""The jobs API as this command speaks it. Every trouble is a `JobsError`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from headrace.cli.jobs.errors import JobsError, Refused, Unreachable, error_for
+
+TIMEOUT_S = 30.0
+WAIT_S = 60
+"""Longest wait that one request asks for."""
+QUIET_S = 60.0
+"""An event stream says something more often than this, or the connection is dead."""
+
+
+class JobError(msgspec.Struct):
+    """The error that a job ended with."""
+
+    message: str
+    code: str
+
+
+class Job(msgspec.Struct):
+    """What is shown of a job."""
+
+    id: str
+    state: str
+    kind: str
+    endpoint: str
+    model: str
+    lane: str
+    attempts: int
+    accepted_ms: int
+    deadline_ms: int
+    updated_ms: int
+    upstream: str | None = None
+    error: JobError | None = None
+    response: msgspec.Raw = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a stream; `name` is `message` where it has none."""
+
+    id: str
+    name: str
+    data: str
+
+
+class JobsApi:
+    """`url` is the ingress without `/v1`. A context manager."""
+
+    def __init__(self, url: str, api_key: str | None) -> None:
+        headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, job_id: str, wait_s: int = 0) -> bytes:
+        """The job as JSON. Raises `JobsError`."""
+        return self._ask("GET", job_id, {"wait": str(wait_s)} if wait_s else {}, wait_s)
+
+    def cancel(self, job_id: str) -> bytes:
+        """Cancel it; the job as JSON. Raises `JobsError`."""
+        return self._ask("DELETE", job_id, {}, 0)
+
+    def events(self, job_id: str, after: str) -> Iterator[Event]:
+        """Events after that id, until the stream ends. Raises `JobsError`."""
+        headers = {"last-event-id": after} if after else {}
+        timeout = httpx.Timeout(TIMEOUT_S, read=QUIET_S)
+        with (
+            _reached(),
+            self._http.stream(
+                "GET", f"{_path(job_id)}/events", headers=headers, timeout=timeout
+            ) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                raise _refusal(response)
+            yield from parsed(response.iter_lines())
+
+    def _ask(self, method: str, job_id: str, params: dict[str, str], wait_s: int) -> bytes:
+        with _reached():
+            response = self._http.request(
+                method, _path(job_id), params=params, timeout=TIMEOUT_S + wait_s
+            )
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(response)
+        return response.content
+
+
+def parsed(lines: Iterator[str]) -> Iterator[Event]:
+    """The events of a stream (WHATWG HTML, server-sent events); one cut short is none."""
+    fields: dict[str, list[str]] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            fields.setdefault(name, []).append(value.removeprefix(" "))
+            continue
+        if "data" in fields:
+            name = fields.get("event", ["message"])[-1]
+            yield Event(fields.get("id", [""])[-1], name, "\n".join(fields["data"]))
+        fields = {}
+
+
+def _path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise Unreachable(f"{type(error).__name__}: {error}") from error
+    except httpx.InvalidURL as error:
+        raise Refused(f"not a URL: {error}") from error
+
+
+class _Problem(msgspec.Struct):
+    error: JobError
+
+
+def _refusal(response: httpx.Response) -> JobsError:
+    try:
+        told = msgspec.json.decode(response.content, type=_Problem).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return error_for(response.status_code, f"HTTP {response.status_code}")
+    return error_for(response.status_code, f"{told.code}: {told.message}")
