@@ -6,8 +6,6 @@ told; a crash before leaves the offset to the next owner.
 
 from collections.abc import Callable
 
-from aiokafka.structs import RecordMetadata
-
 from headrace.dispatcher import rows
 from headrace.dispatcher.delays import tier_for
 from headrace.dispatcher.intake import Unreadable
@@ -90,11 +88,11 @@ class Settlement:
         if address is None or address.topic != self._topics.results:
             return
 
-        def tell(first: RecordMetadata) -> None:
+        def tell(partition: int, offset: int) -> None:
             if waiting.attempt == attempt:
-                place = first.partition, first.offset
                 source = self._replies.source
-                self._states.running(rows.running(waiting, deployment, source, place))
+                row = rows.running(waiting, deployment, source, (partition, offset))
+                self._states.running(row)
 
         stream.outlast(self._topics.replies, tell)
 

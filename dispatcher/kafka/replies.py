@@ -39,16 +39,16 @@ class ReplyStream:
         self._handled = 0
         self._last_ack: Future[RecordMetadata] | None = None
         self._kept: list[bytes] | None = None
-        self._first: Callable[[RecordMetadata], object] | None = None
+        self._first: Callable[[int, int], object] | None = None
         self.chunks = 0
         """Chunks handed to the producer: how many precede the final."""
         self.broken = False
         """Kafka did not take a chunk: nothing after it is written, so that no hole looks whole."""
 
-    def outlast(self, topic: str, first: Callable[[RecordMetadata], object]) -> None:
+    def outlast(self, topic: str, first: Callable[[int, int], object]) -> None:
         """The request's answer goes elsewhere, and whole: chunks to `topic`, and kept for the answer.
 
-        `first` is told where the first chunk stands.
+        `first` is told partition and offset of the first chunk.
         """
         self._address = msgspec.structs.replace(self._address, topic=topic)
         self._kept = []
@@ -107,7 +107,8 @@ class ReplyStream:
     def _acked_first(self, ack: "Future[RecordMetadata]") -> None:
         first, self._first = self._first, None
         if first is not None and not ack.cancelled() and ack.exception() is None:
-            first(ack.result())
+            place = ack.result()
+            first(place.partition, place.offset)
 
     @property
     def _is_drained(self) -> bool:
