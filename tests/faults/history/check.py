@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
+from faults.history.arrange import gather
 from faults.history.checks.bounded_calls import bounded_calls, re_executed
 from faults.history.checks.fencing import no_older_output
 from faults.history.checks.letters import complete_letters
@@ -18,7 +19,7 @@ from faults.history.checks.seats import seats_kept
 from faults.history.checks.stream_law import whole_prefix_of_one_attempt
 from faults.history.checks.tenants import no_foreign_answer
 from faults.history.events import Fail, Ok, Way
-from faults.history.evidence import Evidence, gather
+from faults.history.evidence import Evidence
 from faults.history.folder import CALLS, read_commits, read_records, read_run
 from faults.history.history import read_history
 from faults.history.violation import Check, Promise, Violation

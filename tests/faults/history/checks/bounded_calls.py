@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from faults.history.evidence import Evidence, digest
+from faults.history.evidence import Evidence
+from faults.history.records import digest
 from faults.history.violation import Promise, Violation
 from headrace.cli.mock.log import LoggedCall, Outcome
 

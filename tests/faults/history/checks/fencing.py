@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from faults.history.events import End, Ok, Way
-from faults.history.evidence import Asked, Evidence, Source, digest, log_order
+from faults.history.evidence import Asked, Evidence, Source
+from faults.history.records import digest, log_order
 from faults.history.violation import Promise, Violation
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from faults.history.evidence import Evidence, headers_of
-from faults.history.records import Record
+from faults.history.evidence import Evidence
+from faults.history.records import Record, headers_of
 from faults.history.violation import Promise, Violation
 from headrace.cli.mock.log import LoggedCall
 from headrace.schemas.headers import H

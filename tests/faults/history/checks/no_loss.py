@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from faults.history.events import Ok, Way
-from faults.history.evidence import Asked, Evidence, headers_of
-from faults.history.records import Record
+from faults.history.evidence import Asked, Evidence
+from faults.history.records import Record, headers_of
 from faults.history.violation import Promise, Violation
 from headrace.schemas.headers import H
 from headrace.schemas.names import Outcome

@@ -8,8 +8,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
-from faults.history.evidence import Evidence, request_id
-from faults.history.records import Commit, Record
+from faults.history.evidence import Evidence
+from faults.history.records import Commit, Record, request_id
 from faults.history.violation import Promise, Violation
 from headrace.schemas import journal
 

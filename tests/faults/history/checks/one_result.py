@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from faults.history.events import End, Fail, Ok, Way
-from faults.history.evidence import Asked, Evidence, Final, Terminal, digest
+from faults.history.evidence import Asked, Evidence, Final, Terminal
+from faults.history.records import digest
 from faults.history.violation import Promise, Violation
 from headrace.schemas.errors import Code
 from headrace.schemas.names import Outcome

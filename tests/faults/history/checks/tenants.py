@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from faults.history.events import Ok, Way
-from faults.history.evidence import Asked, Evidence, headers_of
+from faults.history.evidence import Asked, Evidence
 from faults.history.http_ways import marks_of, read_answer
+from faults.history.records import headers_of
 from faults.history.sse import payloads
 from faults.history.violation import Promise, Violation
 from headrace.schemas.errors import Code
