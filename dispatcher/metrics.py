@@ -16,11 +16,14 @@ class Metrics:
     """Counters and histograms of one process; label children are looked up once."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
+        self._of_requests(registry)
+        self._of_the_journal(registry)
+        self._of_now(registry)
+
+    def _of_requests(self, registry: CollectorRegistry) -> None:
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"headrace_{name}", what, labels, registry=registry)
-
-        def gauge(name: str, what: str, *labels: str) -> Gauge:
-            return Gauge(f"headrace_{name}", what, labels, registry=registry)
 
         def histogram(name: str, what: str, *labels: str) -> Histogram:
             return Histogram(f"headrace_{name}", what, labels, buckets=_WAITS, registry=registry)
@@ -53,6 +56,11 @@ class Metrics:
         self.retry_late = histogram(
             "retry_late_seconds", "How late after its due time a retry was woken."
         )
+
+    def _of_the_journal(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"headrace_{name}", what, registry=registry)
+
         self.duplicates = counter(
             "duplicate_requests",
             "Records dropped since their request is in hand, or was, elsewhere.",
@@ -69,6 +77,11 @@ class Metrics:
         self.ambiguous = counter("ambiguous_calls", "Calls that a crash left without a known end.")
         self._rebalances = counter("rebalances", "Assignments taken.")
         self._rebalanced = 0
+
+    def _of_now(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"headrace_{name}", what, labels, registry=registry)
+
         self.in_flight = gauge(
             "upstream_inflight_requests", "Upstream calls running now.", "deployment"
         )
@@ -82,7 +95,6 @@ class Metrics:
         self._oldest = gauge(
             "oldest_unfinished_seconds", "Age of the oldest unfinished record.", "lane"
         )
-        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
 
     def called(self, deployment: DeploymentName, end: CallEnd, seconds: float) -> None:
         """An upstream call ended."""
