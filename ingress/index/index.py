@@ -64,6 +64,8 @@ class Index:
         self._end_of: EndOf | None = None
         self._readers: dict[Place, list[tuple[int, asyncio.Future[None]]]] = {}
         self._waiting: dict[bytes, list[asyncio.Future[Row]]] = {}
+        self._soon = 0
+        """Who waits for a row that is on the way."""
         self._on_row: list[OnRow] = []
         self._on_entry: list[OnEntry] = []
         self.wanted = asyncio.Event()
@@ -103,21 +105,28 @@ class Index:
         return self._pieces(key).row()
 
     async def terminal(
-        self, tenant: Tenant, request_id: RequestId, until_monotonic: float
+        self, tenant: Tenant, request_id: RequestId, until_monotonic: float, *, soon: bool = False
     ) -> Row | None:
-        """The request once it has ended; None where it has not by then (the loop's time)."""
+        """The request once it has ended; None where it has not by then (the loop's time).
+
+        `soon`: its final has come, so its row is on the way, and is read without letting records gather.
+        """
         key = status_key(tenant, request_id)
         row = self._pieces(key).row()
         if row is not None and row.ended:
             return row
         ended: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(ended)
+        self._soon += soon
+        if soon:
+            self.wanted.set()
         try:
             async with asyncio.timeout_at(until_monotonic):
                 return await ended
         except TimeoutError:
             return None
         finally:
+            self._soon -= soon
             self._waiting[key].remove(ended)
             if not self._waiting[key]:
                 del self._waiting[key]
@@ -211,7 +220,7 @@ class Index:
     @property
     def hurried(self) -> bool:
         """Whether somebody waits for what comes next in the log."""
-        return any(self._readers.values())
+        return self._soon > 0 or any(self._readers.values())
 
     @property
     def places(self) -> dict[Place, Read]:
