@@ -47,6 +47,8 @@ class Broker:
         self.groups: dict[str, Group] = {}
         self.digest = hashlib.sha256()
         self.down_until = 0.0
+        self.complaints: list[str] = []
+        """What went wrong in the product's own code where a library would swallow it."""
         self.doubtful: set[bytes | None] = set()
         """Keys of records whose producer died before it knew that they were written: it writes them again."""
         self.appended: list[Callable[[Record, Process | None], None]] = []

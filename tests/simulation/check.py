@@ -51,7 +51,7 @@ class Witness:
                 self.finals[request_id].append(record)
         elif record.topic == self._topics.dead_letters:
             self.letters[request_id].append(record)
-        elif record.topic.startswith(f"{self._topics.prefix}delay."):
+        elif record.topic.startswith(f"{self._topics.prefix}delay.") and H.DUE_MS in headers:
             self.delayed[request_id].append(record)
         elif record.topic == self._topics.status:
             row = status.decode(record.value or b"")
@@ -133,6 +133,8 @@ def _never_early(request: Request, witness: Witness, calls: list[Made]) -> Itera
     if _strikes(witness, calls) or witness.strikes:
         return
     for record in witness.delayed[request.id]:
+        if H.PARKED_FROM in dict(record.headers):
+            continue
         due_s = int(dict(record.headers)[H.DUE_MS]) / 1000 - EPOCH_S
         at_s = record.timestamp / 1000 - EPOCH_S
         early = [made for made in calls if at_s < made.began_at < due_s - 0.002]

@@ -1,6 +1,7 @@
 """The double of aiokafka's consumer, as far as the dispatcher's adapters use it."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,11 +10,10 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     IllegalStateError,
     KafkaConnectionError,
-    KafkaError,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 from simulation.broker import Broker, Record
 from simulation.groups import Membership
 
@@ -108,6 +108,14 @@ class Consumer:
         )
         return found
 
+    async def offsets_for_times(
+        self, times: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        found: dict[TopicPartition, OffsetAndTimestamp | None] = await self._broker.request(
+            lambda: {place: self._since(place, at_ms) for place, at_ms in times.items()}
+        )
+        return found
+
     async def getmany(
         self, *places: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Record]]:
@@ -137,6 +145,11 @@ class Consumer:
         if any(place not in self._positions for place in offsets):
             raise IllegalStateError("not assigned")
         await self._broker.request(lambda: group.commit(member_id, generation, dict(offsets)))
+
+    def _since(self, place: TopicPartition, at_ms: int) -> OffsetAndTimestamp | None:
+        log = self._broker.logs[place]
+        at = bisect_left(log, at_ms, key=lambda record: record.timestamp)
+        return OffsetAndTimestamp(at, log[at].timestamp) if at < len(log) else None
 
     def _take(self, wanted: list[TopicPartition], most: int) -> dict[TopicPartition, list[Record]]:
         found: dict[TopicPartition, list[Record]] = {}
@@ -211,8 +224,8 @@ class Consumer:
         """aiokafka logs what a listener raises, and goes on."""
         try:
             await told(sorted(places))
-        except KafkaError as error:
-            self._broker.note("listener failed", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._broker.complaints.append(f"a listener raised {error!r}")
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:

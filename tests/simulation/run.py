@@ -147,6 +147,7 @@ def simulate(seed: int) -> Result:
         except Deadlock as stuck:
             violations.append(f"P12 nothing goes on any more: {stuck}")
         violations += judge(story, stage.witness, stage.model)
+        violations += stage.broker.complaints
         violations += [f"a process failed: {one}" for one in stage.fleet.failures]
     result = Result(
         seed,
