@@ -31,7 +31,7 @@ from headrace.ingress.kafka.outbox import Outbox
 from headrace.ingress.kafka.reader import ReplyReader
 from headrace.ingress.keys.assembly import Keys
 from headrace.ingress.metrics import Metrics
-from headrace.ingress.policy import admission_policy
+from headrace.ingress.policy import AdmissionPolicy, admission_policy
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.server import Server, listen_on
 from headrace.ingress.services import Services
@@ -94,53 +94,7 @@ class Ingress:
         self._connect_kafka_side()
         self._metrics = Metrics(self._board, version("headrace"), self._indexing.index)
         policy = admission_policy(config)
-        accounts = Accounts(self._metrics, self._log, time.monotonic)
-        self._jobs = Jobs(
-            config,
-            instance=self._instance,
-            policy=policy,
-            board=self._board,
-            indexing=self._indexing,
-            outbox=self._outbox,
-            cancels=self._cancels,
-            accounts=accounts,
-            metrics=self._metrics,
-            now_ms=self._now_ms,
-            monotonic=time.monotonic,
-            new_id=self._new_id,
-            log=self._log,
-        )
-        self._keys = Keys(
-            config,
-            instance=self._instance,
-            policy=policy,
-            board=self._board,
-            indexing=self._indexing,
-            jobs=self._jobs,
-            link=self._link,
-            forward=self._forward,
-            cancels=self._cancels,
-            metrics=self._metrics,
-            now_ms=self._now_ms,
-            monotonic=time.monotonic,
-            log=self._log,
-        )
-        services = Services(
-            policy=policy,
-            board=self._board,
-            link=self._link,
-            outbox=self._outbox,
-            cancels=self._cancels,
-            clock=self._clock,
-            monotonic=time.monotonic,
-            metrics=self._metrics,
-            accounts=accounts,
-            jobs=self._jobs,
-            keys=self._keys,
-            log=self._log,
-            indexing=self._indexing,
-            max_sync_wait_s=limits.max_sync_wait_s,
-        )
+        services = self._open_rooms(policy)
         web = web_app(
             policy,
             self._trouble,
@@ -164,6 +118,56 @@ class Ingress:
         self._forward = Forward(topics.replies, log)
         writers = (self._cancels, self._indexing.appender, self._forward)
         self._link = Link(config, self._instance, self._outbox, reader, writers, log)
+
+    def _open_rooms(self, policy: AdmissionPolicy) -> Services:
+        """What treats requests with a kind or a key, and what all requests meet."""
+        accounts = Accounts(self._metrics, self._log, time.monotonic)
+        self._jobs = Jobs(
+            self._config,
+            instance=self._instance,
+            policy=policy,
+            board=self._board,
+            indexing=self._indexing,
+            outbox=self._outbox,
+            cancels=self._cancels,
+            accounts=accounts,
+            metrics=self._metrics,
+            now_ms=self._now_ms,
+            monotonic=time.monotonic,
+            new_id=self._new_id,
+            log=self._log,
+        )
+        self._keys = Keys(
+            self._config,
+            instance=self._instance,
+            policy=policy,
+            board=self._board,
+            indexing=self._indexing,
+            jobs=self._jobs,
+            link=self._link,
+            forward=self._forward,
+            cancels=self._cancels,
+            metrics=self._metrics,
+            now_ms=self._now_ms,
+            monotonic=time.monotonic,
+            log=self._log,
+        )
+        return Services(
+            policy=policy,
+            board=self._board,
+            link=self._link,
+            outbox=self._outbox,
+            cancels=self._cancels,
+            clock=self._clock,
+            monotonic=time.monotonic,
+            metrics=self._metrics,
+            accounts=accounts,
+            jobs=self._jobs,
+            keys=self._keys,
+            log=self._log,
+            indexing=self._indexing,
+            max_sync_wait_s=self._config.ingress.max_sync_wait_s,
+        )
 
     @property
     def port(self) -> int:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from headrace.ingress import admission, answer
-from headrace.ingress.hot import HOT
+from headrace.ingress.description import describe
 from headrace.ingress.policy import AdmissionPolicy, Caller
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
@@ -37,7 +37,7 @@ def web_app(
     app = FastAPI(title="Headrace", version=version, docs_url=None, redoc_url=None)
     _add_models(app, policy)
     _add_health(app, trouble, conditions)
-    _describe_hot_routes(app)
+    describe(app)
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)  # noqa: S101 - registered for it alone
@@ -113,34 +113,3 @@ def _add_health(
             kafka = "ok" if found is None else found.message
             body["checks"] = {"kafka": kafka, **conditions()}
         return JSONResponse(body, 200 if found is None else 503)
-
-
-def _describe_hot_routes(app: FastAPI) -> None:
-    """The hot routes never reach FastAPI; its description must name them all the same."""
-    generate = app.openapi
-
-    def described() -> dict[str, object]:
-        document = generate()
-        for path, endpoint in HOT.items():
-            document["paths"].setdefault(path, {"post": _operation(endpoint.value)})
-        return document
-
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI documents this as the way
-
-
-def _operation(name: str) -> dict[str, object]:
-    header = {"in": "header", "required": False}
-    return {
-        "summary": f"OpenAI's {name}; waits in a lane until an upstream takes it.",
-        "operationId": name.replace("/", "_"),
-        "parameters": [
-            header | {"name": "headrace-lane", "schema": {"type": "string"}},
-            header | {"name": "headrace-deadline-ms", "schema": {"type": "integer"}},
-            header | {"name": "headrace-timeout", "schema": {"type": "number"}},
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        },
-        "responses": {"200": {"description": "The upstream's answer, byte for byte."}},
-    }

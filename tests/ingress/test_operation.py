@@ -30,10 +30,14 @@ async def test_health_is_told_on_every_path_that_is_asked_for(stand_up: Any, ech
     }
 
 
-async def test_the_api_description_names_the_hot_routes(stand_up: Any, echo: Answers) -> None:
+async def test_the_api_description_names_the_routes_that_never_reach_the_framework(
+    stand_up: Any, echo: Answers
+) -> None:
     stand = await stand_up(echo)
     paths = (await stand.http.get("/openapi.json")).json()["paths"]
     assert set(HOT) | {"/v1/models", "/livez", "/readyz"} <= set(paths)
+    assert set(paths["/v1/jobs/{id}"]) == {"get", "delete"}
+    assert {"/v1/jobs", "/v1/jobs/{id}/events"} <= set(paths)
 
 
 async def test_requests_are_counted_and_nothing_of_them_is_shown(
