@@ -4,18 +4,18 @@ import asyncio
 from typing import Any
 
 from faults.mutants.patching import replace
-from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.kafka.letters import Letters
 
 ROLE = "dispatcher"
 
 
 def apply() -> None:
     """Its task goes on beside the answer."""
-    bury = Settlement._bury
+    bury = Letters.bury
     sent: set[asyncio.Task[None]] = set()
 
-    async def careless(self: Settlement, *args: Any, **named: Any) -> None:
+    async def careless(self: Letters, *args: Any, **named: Any) -> None:
         task = asyncio.create_task(bury(self, *args, **named))
         sent.add(task)
 
-    replace(Settlement, _bury=careless)
+    replace(Letters, bury=careless)

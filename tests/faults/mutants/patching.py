@@ -2,6 +2,10 @@
 
 
 def replace(owner: object, **attributes: object) -> None:
-    """Put `attributes` in the place of those of a class or module: `replace(Seats, free=free)`."""
+    """Put `attributes` in the place of those of a class or module: `replace(Seats, free=free)`.
+
+    Raises AttributeError where there is nothing to replace: the product has moved on.
+    """
     for name, value in attributes.items():
+        getattr(owner, name)
         setattr(owner, name, value)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from faults.mutants.patching import replace
-from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.aftermath import Aftermath
 from headrace.dispatcher.waiting import Waiting
 
 ROLE = "dispatcher"
@@ -11,10 +11,10 @@ ROLE = "dispatcher"
 
 def apply() -> None:
     """The number is taken back just before it would be used."""
-    retry = Attempts._retry
+    retry = Aftermath._retry
 
-    async def reusing(self: Attempts, waiting: Waiting, *args: Any, **named: Any) -> None:
+    async def reusing(self: Aftermath, waiting: Waiting, *args: Any, **named: Any) -> None:
         waiting.attempt -= 1
         await retry(self, waiting, *args, **named)
 
-    replace(Attempts, _retry=reusing)
+    replace(Aftermath, _retry=reusing)
