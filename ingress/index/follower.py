@@ -23,8 +23,10 @@ from headrace.schemas.config.model import KafkaConfig
 from headrace.schemas.topics import INDEXED_PARTITIONS, Topics
 from headrace.telemetry.logs import Log
 
-PORTION = 250
-"""Records between two turns of the event loop: about 2 ms."""
+PORTION = 100
+"""Records between two turns of the event loop: about 1 ms."""
+FETCH_BYTES = 64 * 1024
+"""Of each partition: an answer of megabytes would hold the event loop for 10 ms and more."""
 PACE_S = 0.01
 """Between two reads while nobody waits: a fetch for each single record would cost more than the record."""
 WRITE_S = 0.5
@@ -110,7 +112,7 @@ class Follower:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=250,
-            max_partition_fetch_bytes=256 * 1024,
+            max_partition_fetch_bytes=FETCH_BYTES,
         )
         try:
             await consumer.start()
