@@ -12,14 +12,21 @@ class Cancels:
         self._until: dict[RequestId, int] = {}
         self._heap: list[tuple[int, RequestId]] = []
         self._limit = limit
+        self._new = False
 
     def __contains__(self, request_id: RequestId) -> bool:
         return request_id in self._until
+
+    def are_new(self) -> bool:
+        """Whether any came since this was asked last."""
+        new, self._new = self._new, False
+        return new
 
     def add(self, request_id: RequestId, deadline_ms: int, now_ms: int) -> None:
         """Remember the cancel until its deadline; the ones nearest to theirs go first where too many."""
         if deadline_ms < now_ms or request_id in self._until:
             return
+        self._new = True
         self._until[request_id] = deadline_ms
         heapq.heappush(self._heap, (deadline_ms, request_id))
         while self._heap and (self._heap[0][0] < now_ms or len(self._heap) > self._limit):

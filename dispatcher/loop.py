@@ -39,8 +39,6 @@ from headrace.schemas.errors import Code
 from headrace.schemas.names import DeploymentName, ModelName, Outcome
 from headrace.schemas.replies import Cancel as CancelRecord
 
-MOST_MOVING = 2_000
-"""Requests that may be on their way to a delay topic before no more are read."""
 TICK_S = 0.25
 """How often deadlines, dead owners and commits are looked after when nothing else happens."""
 
@@ -80,17 +78,14 @@ class Dispatcher:
         self._cancels = Cancels()
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept_ms = 0
-        self._moving = 0
-        """Requests on their way to a delay topic."""
-        self._cancelled = False
-        """Whether any request was taken back since the last sweep."""
         self._stopping = False
         self.failure: BaseException | None = None
 
     async def run(self) -> None:
         """Work until `stop`."""
         while not self._stopping:
-            arrivals = await self._sources.poll(self._patience_s())
+            patience_s = self._waits.patience_s(self._clock.now_ms(), TICK_S)
+            arrivals = await self._sources.poll(patience_s)
             if self._stopping:
                 return
             now_ms = self._clock.now_ms()
@@ -115,19 +110,13 @@ class Dispatcher:
             if waiting is None:
                 return
             if waiting.history:
-                deployment = self._other_seat(waiting, now_ms)
+                barred = {name for name, until in waiting.barred.items() if until > now_ms}
+                deployment = self._seats.again(model, waiting.tried, frozenset(barred))
             cancelled_by_owner = waiting.id in self._cancels
             verdict = decide(
                 waiting, now_ms=now_ms, cancelled=cancelled_by_owner, deployment=deployment
             )
             self._act(waiting, verdict)
-
-    def _other_seat(self, waiting: Waiting, now_ms: int) -> DeploymentName | None:
-        """A seat where the request was not sent to yet, else one where it may be sent again."""
-        barred = frozenset(name for name, until_ms in waiting.barred.items() if until_ms > now_ms)
-        free = self._seats.free
-        elsewhere = free(waiting.model, avoid=waiting.tried | barred)
-        return elsewhere or free(waiting.model, avoid=barred)
 
     def _act(self, waiting: Waiting, verdict: Before) -> None:
         match verdict:
@@ -172,11 +161,10 @@ class Dispatcher:
     def _accept(self, waiting: Waiting) -> None:
         """A request was read: it waits in its lane or for its time, or cannot be served."""
         if not self._seats.serves(waiting.model):
-            unknown = Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}")
-            self._act(waiting, unknown)
+            why = f"no deployment serves {waiting.model}"
+            self._act(waiting, Fail(Code.MODEL_NOT_FOUND, why))
         elif waiting.tenure.delay_ms:
-            matures_ms = waiting.appended_ms + waiting.tenure.delay_ms
-            self._waits.mature(waiting, matures_ms)
+            self._waits.mature(waiting, waiting.appended_ms + waiting.tenure.delay_ms)
         elif not waiting.due_ms or not self._postpone(waiting):
             self._queues.push(waiting)
 
@@ -220,7 +208,7 @@ class Dispatcher:
         return self._waits.keep(waiting, due_ms, self._clock.now_ms())
 
     def _delay(self, waiting: Waiting, now_ms: int) -> None:
-        self._moving += 1
+        self._waits.leaving += 1
         self._spawn(self._move(waiting, now_ms))
 
     async def _move(self, waiting: Waiting, now_ms: int) -> None:
@@ -229,7 +217,7 @@ class Dispatcher:
                 waiting, due_ms=waiting.due_ms, now_ms=now_ms, attempt=waiting.attempt
             )
         finally:
-            self._moving -= 1
+            self._waits.leaving -= 1
 
     def _sweep(self, now_ms: int) -> None:
         """Answer what waits for a seat and ran out of time, or was taken back, without its turn."""
@@ -239,9 +227,9 @@ class Dispatcher:
         over = self._queues.take(
             lambda w: w.deadline_ms <= now_ms or w.id in self._cancels or not w.ours
         )
-        if self._cancelled:
-            self._cancelled = False
-            over += self._waits.take(lambda w: w.id in self._cancels)
+        if self._cancels.are_new():
+            # The call of a parked one runs elsewhere, and is ended there.
+            over += self._waits.take(lambda w: w.id in self._cancels and w.parked is None)
         for waiting in over:
             taken_back = waiting.id in self._cancels
             self._act(
@@ -254,24 +242,19 @@ class Dispatcher:
     def cancel(self, cancel: CancelRecord) -> None:
         """An owner took a request back: do not start it, abort it if it runs."""
         self._cancels.add(cancel.id, cancel.deadline_ms, self._clock.now_ms())
-        self._cancelled = True
         self._attempts.cancel(cancel.id)
 
     def room(self, tenure: Tenure) -> bool:
         """Whether more of this partition may be read."""
         limits = self._config.dispatcher
-        if self._moving >= MOST_MOVING:
+        if self._waits.crowded:
             return False
         if tenure.delay_ms:
-            return (
-                self._waits.room(tenure)
-                and self._queues.bytes[tenure.lane] < limits.read_ahead_bytes
-            )
-        return (
-            tenure.tracker.span < limits.partition_window
-            and self._queues.records[tenure.lane] < limits.read_ahead_records
-            and self._queues.bytes[tenure.lane] < limits.read_ahead_bytes
-        )
+            ahead = self._waits.room(tenure)
+        else:
+            few = self._queues.records[tenure.lane] < limits.read_ahead_records
+            ahead = few and tenure.tracker.span < limits.partition_window
+        return ahead and self._queues.bytes[tenure.lane] < limits.read_ahead_bytes
 
     def revoked(self) -> None:
         """Partitions went elsewhere: forget what was not started."""
@@ -297,12 +280,6 @@ class Dispatcher:
         self._attempts.abort_all()
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _patience_s(self) -> float:
-        next_ms = self._waits.next_ms()
-        if next_ms is None:
-            return TICK_S
-        return min(TICK_S, max(0.0, (next_ms - self._clock.now_ms()) / 1000))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -36,6 +36,12 @@ class Seats:
                 best, least = deployment.name, load
         return best
 
+    def again(
+        self, model: ModelName, tried: frozenset[DeploymentName], barred: frozenset[DeploymentName]
+    ) -> DeploymentName | None:
+        """A seat for a repeat: not where it is `barred`, and where it was `tried` only if need be."""
+        return self.free(model, tried | barred) or self.free(model, barred)
+
     def take(self, deployment: DeploymentName) -> None:
         """Occupy a seat."""
         self.in_use[deployment] += 1

@@ -22,6 +22,9 @@ of such partitions, and a record takes 4 KB."""
 DELAY_BYTES: Final = 4 * 1024 * 1024
 """Their bodies together: as many bytes as the largest record has."""
 
+MOST_LEAVING: Final = 2_000
+"""Requests that may be on their way to a delay topic before no more are read."""
+
 
 class Waits:
     """All waits of one process."""
@@ -30,11 +33,18 @@ class Waits:
         self._limits = limits
         self._short = Timers()
         self._maturing = Timers()
+        self.leaving = 0
+        """Requests on their way to a delay topic now."""
         self.closed = False
         """Whether nothing more may begin to wait here."""
 
     def __len__(self) -> int:
         return len(self._short) + len(self._maturing)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many leave for delay topics that nothing more should be read."""
+        return self.leaving >= MOST_LEAVING
 
     def mature(self, waiting: Waiting, at_ms: int) -> None:
         """Hold a record of a delay topic until `at_ms`, when the topic's delay is over."""
@@ -67,6 +77,11 @@ class Waits:
         """When the next one is due."""
         times = (self._short.next_ms(), self._maturing.next_ms())
         return min((at for at in times if at is not None), default=None)
+
+    def patience_s(self, now_ms: int, most_s: float) -> float:
+        """How long nothing here needs to be looked at."""
+        next_ms = self.next_ms()
+        return most_s if next_ms is None else min(most_s, max(0.0, (next_ms - now_ms) / 1000))
 
     def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
         """Take out all that meet `condition`, due or not."""

@@ -50,3 +50,15 @@ def test_memory_is_bounded_by_the_limit_and_by_the_deadlines(
         now_ms += pause_ms
         cancels.add(RequestId(str(number)), deadline_ms, now_ms)
         assert len(cancels._until) == len(cancels._heap) <= limit
+
+
+def test_new_cancels_are_told_once() -> None:
+    cancels = Cancels()
+    cancels.add(RequestId("a"), 2, 1)
+    assert (cancels.are_new(), cancels.are_new()) == (True, False)
+
+
+def test_a_cancel_that_nobody_can_ask_for_any_more_is_not_new() -> None:
+    cancels = Cancels()
+    cancels.add(RequestId("a"), 1, 2)
+    assert not cancels.are_new()
