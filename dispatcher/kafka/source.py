@@ -33,6 +33,8 @@ _NOTHING = TopicPartition("", 0)
 """`getmany` of this gives no record, and tells errors."""
 _HOURS_MS = 12 * 3_600_000
 """aiokafka's own poll watchdog is set out of the way: a busy dispatcher is not a dead one."""
+_TOPICS_AGE_MS = 30_000
+"""A partition that is added to a topic is read so much later at most; the default is five minutes."""
 
 Sink = Callable[[Tenure, "list[ConsumerRecord[bytes, bytes]]"], None]
 
@@ -90,6 +92,7 @@ class Source(ConsumerRebalanceListener):
             heartbeat_interval_ms=round(timing.heartbeat_s * 1000),
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=_HOURS_MS,
+            metadata_max_age_ms=_TOPICS_AGE_MS,
             fetch_max_wait_ms=group.fetch_wait_ms,
             max_partition_fetch_bytes=group.fetch_bytes,
         )
