@@ -46,7 +46,8 @@ def main(
     console.print(as_table(rows))
     failed = [row for row in rows if not row.held]
     if failed and keep is not None:
-        shutil.copytree(folder, keep, dirs_exist_ok=True)
+        shutil.rmtree(keep, ignore_errors=True)
+        shutil.move(folder, keep)
         folder = keep
     if failed:
         console.print(f"What the processes wrote: {folder}/<fault>/logs", markup=False)

@@ -62,18 +62,19 @@ async def is_refused(play: Play) -> bool:
 @case("F13", "partitions are added to a lane under load", "P1 P2")
 async def f13(play: Play) -> None:
     lane = play.topics.requests("standard")
+    own = await play.topic(f"{play.topics.prefix}own.grown")
     async with play.load(12_000, 60) as load:
         await play.until_calls(200)
         with play.fault("grow", lane) as at:
             async with play.admin() as admin:
                 for topic in (play.topics.journal(lane), lane):
                     await admin.create_partitions({topic: NewPartitions(GROWN)})
-            await play.until_true(lambda: all_are_read(play), 60)
+            await play.until_true(lambda: all_are_read(play, own), 60)
         play.recovers((now_ms() - at) / 1000, 60)
         load.enough()
 
 
-async def all_are_read(play: Play) -> bool:
+async def all_are_read(play: Play, own: str) -> bool:
     """Whether a record in each new partition has been committed."""
     lane = play.topics.requests("standard")
     ends = await play.ends(lane)
@@ -81,7 +82,9 @@ async def all_are_read(play: Play) -> bool:
         return False
     for partition in range(8, GROWN):
         if not ends[partition]:
-            await play.produce(lane, chat(f"new {partition}"), partition=partition)
+            headers = {"reply-topic": own.encode(), "headrace-tenant": b"ann"}
+            body = chat(f"new {partition}")
+            await play.produce(lane, body, headers=headers, partition=partition)
     done = await play.committed()
     return all(done.get(partition, 0) > 0 for partition in range(8, GROWN))
 

@@ -137,7 +137,7 @@ class Cluster:
     def __init__(
         self, folder: Path, count: int, properties: Mapping[str, str] | None = None
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self.count = count
         self._properties = {**_copies(count), **(properties or {})}
         self._lifeline = Lifeline()
@@ -149,7 +149,7 @@ class Cluster:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self._lifeline)
             self.brokers = [
-                Broker(distribution, self._lifeline, self._folder, number)
+                Broker(distribution, self._lifeline, self.folder, number)
                 for number in range(1, self.count + 1)
             ]
             opening.push_async_callback(self._stop)

@@ -56,6 +56,8 @@ class Brokers:
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             await cluster.__aexit__(None, None, None)
+            # Its preallocated indexes are gigabytes to whoever copies them.
+            shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
 async def play_all(cases: Iterable[Case], folder: Path) -> AsyncIterator[Row]:
@@ -78,7 +80,7 @@ async def play_case(case: Case, brokers: Brokers, folder: Path) -> Row:
     play: Play | None = None
     broke: list[str] = []
     try:
-        async with brokers.fit_for(case) as cluster:
+        async with brokers.fit_for(case) as cluster, keeping_logs(cluster, folder):
             fleet = Fleet(cluster, case.shape, folder)
             with History(folder, now_ms) as history:
                 async with fleet:
@@ -92,10 +94,26 @@ async def play_case(case: Case, brokers: Brokers, folder: Path) -> Row:
     except Exception as error:  # noqa: BLE001  told in the row, with its trace beside the logs
         broke.append(f"{type(error).__name__}: {error}")
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-    row = _judged(case, folder, play, broke)
+    try:
+        row = _judged(case, folder, play, broke)
+    except Exception as error:  # noqa: BLE001  evidence that no checker can read is a finding, too
+        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+        broke.append(f"the checker failed: {type(error).__name__}: {error}")
+        row = _judged(case, folder, play, broke)
     row = msgspec.structs.replace(row, took_s=round(time.monotonic() - began, 1))
     (folder / "findings.txt").write_text("\n".join(row.findings))
     return row
+
+
+@asynccontextmanager
+async def keeping_logs(cluster: Cluster, folder: Path) -> AsyncIterator[None]:
+    """Put what the brokers wrote beside the case's other logs."""
+    try:
+        yield
+    finally:
+        for broker in cluster.brokers:
+            (folder / "logs").mkdir(exist_ok=True)
+            shutil.copyfile(broker.log, folder / "logs" / f"{broker.name}.log")
 
 
 def _describe(case: Case, play: Play, folder: Path) -> None:
