@@ -30,7 +30,7 @@ MAX_WAIT_S = 60.0
 """Longest `?wait=`: shorter than what load balancers cut."""
 MAX_FOLLOWERS = 10_000
 """Clients that may wait for or follow requests in one process; beyond it 429."""
-MAX_ID = 200
+MAX_ID = 1024
 LARGE_BYTES = 256 * 1024
 """A longer answer is made into a job object beside the event loop."""
 

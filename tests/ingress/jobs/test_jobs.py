@@ -152,7 +152,7 @@ BAD: list[tuple[str, str, bytes | None, dict[str, str], int, str]] = [
     ("PUT", "/v1/jobs/x", None, {}, 405, "method_not_allowed"),
     ("DELETE", "/v1/jobs/x/events", None, {}, 405, "method_not_allowed"),
     ("GET", "/v1/jobs/x/y", None, {}, 404, "not_found"),
-    ("GET", "/v1/jobs/" + "x" * 500, None, {}, 404, "job_not_found"),
+    ("GET", "/v1/jobs/" + "x" * 2000, None, {}, 404, "job_not_found"),
     ("GET", "/v1/jobs/a%2Fb", None, {}, 404, "job_not_found"),
     ("GET", "/v1/jobs/%00", None, {}, 404, "job_not_found"),
     ("POST", "/v1/chat/completions", INNER, {"headrace-delay": "100000"}, 400, "invalid_not_before"),
