@@ -21,6 +21,7 @@ from headrace.dispatcher.tenure import SourceRecord, Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
+from headrace.schemas.letters import attempts_of
 from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import Attempt, Headers
 from headrace.schemas.replies import Reply
@@ -171,8 +172,10 @@ class Settlement:
 
     async def reject(self, tenure: Tenure, record: SourceRecord, unreadable: Unreadable) -> None:
         """A record that cannot be read: dead letter, an answer if it has an address, and on."""
+        # On a lane these headers would be the producer's own.
+        history = attempts_of(record.headers) if tenure.delay_ms else ()
         headers = dead_letter_headers(
-            record.headers, unreadable.source, reason=unreadable.reason.value, history=()
+            record.headers, unreadable.source, reason=unreadable.reason.value, history=history
         )
         await self._letters.bury_record(record.value, unreadable.id, headers, unreadable.reason)
         self._log.warning(

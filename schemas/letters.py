@@ -110,7 +110,7 @@ def read_letter(
         reply_topic=_text(known.get(H.REPLY_TOPIC) or known.get("kafka_replyTopic")
                           or known.get("reply-topic")),
         source=source,
-        history=_attempts(known.get(H.HISTORY)),
+        history=attempts_of(headers),
         replays=_number(known.get(H.REPLAYS)),
         size=len(value or b""),
         headers=first_headers(headers),
@@ -180,6 +180,14 @@ def mark_headers(
     return headers
 
 
+def attempts_of(headers: Headers) -> tuple[Attempt, ...]:
+    """The attempts that a retry or a dead letter tells of; none where they cannot be read."""
+    try:
+        return _history.decode(dict(headers).get(H.HISTORY) or b"[]")
+    except msgspec.MsgspecError:
+        return ()
+
+
 def _text(value: bytes | None) -> str:
     """A header as it may be shown: what cannot be printed is replaced."""
     text = (value or b"")[: 4 * SHOWN].decode(errors="replace")[:SHOWN]
@@ -188,13 +196,6 @@ def _text(value: bytes | None) -> str:
 
 def _number(value: bytes | None) -> int:
     return int(value) if value and value.isdigit() and len(value) <= 15 else 0
-
-
-def _attempts(value: bytes | None) -> tuple[Attempt, ...]:
-    try:
-        return _history.decode(value or b"[]")
-    except msgspec.MsgspecError:
-        return ()
 
 
 def _model(value: bytes | None) -> str:

@@ -1,5 +1,6 @@
 """Dead letters read again, and the replays made of them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ from headrace.schemas.letters import (
     Anew,
     Letter,
     Mark,
+    attempts_of,
     mark_headers,
     read_letter,
     replay_headers,
@@ -62,6 +64,11 @@ def test_a_letter_tells_its_source_its_reason_and_its_attempts() -> None:
     assert place == (SOURCE.topic, 2, 7)
     assert one.source.key == b"k"
     assert [attempt.status for attempt in one.history] == [500]
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"[[1]]", b"\xff"])
+def test_a_history_that_cannot_be_read_is_none(value: bytes) -> None:
+    assert attempts_of([("headrace-attempts", value)]) == ()
 
 
 def test_the_lane_of_a_delay_topic_is_known() -> None:
