@@ -34,6 +34,12 @@ def test_a_resumable_request_says_so() -> None:
     assert read(headrace_resume="true") == Manner(Kind.RESUMABLE)
 
 
+def test_an_idempotency_key_makes_a_keyed_request_or_a_job_with_a_key() -> None:
+    assert read(idempotency_key=" k1 ") == Manner(Kind.KEYED, key="k1")
+    assert read(idempotency_key="k1", headrace_resume="true") == Manner(Kind.KEYED, key="k1")
+    assert read(idempotency_key="k1", prefer="respond-async") == Manner(Kind.JOB, key="k1")
+
+
 @pytest.mark.parametrize(
     ("header", "value", "due_in_ms"),
     [
@@ -56,6 +62,9 @@ def test_a_time_that_has_passed_is_now(header: str, value: str) -> None:
 
 
 BAD = [
+    ({"idempotency_key": ""}, Code.INVALID_HEADER, "idempotency-key"),
+    ({"idempotency_key": "k" * 256}, Code.INVALID_HEADER, "idempotency-key"),
+    ({"idempotency_key": "a\tb"}, Code.INVALID_HEADER, "idempotency-key"),
     ({"headrace_resume": "yes"}, Code.INVALID_HEADER, "headrace-resume"),
     ({"headrace_delay": "-1"}, Code.INVALID_NOT_BEFORE, "headrace-delay"),
     ({"headrace_delay": "1e9"}, Code.INVALID_NOT_BEFORE, "headrace-delay"),
