@@ -56,7 +56,7 @@ async def rebalanced(stage: Stage, driver: Driver, history: History) -> None:
 
 async def killed(stage: Stage, driver: Driver, history: History) -> None:
     """A dispatcher is killed when all has been called, and little has ended."""
-    await driver.send(16, 80)
+    await driver.send(10, 50)
     await asyncio.sleep(1.0)
     victim = stage.stack.dispatchers[0]
     with history.fault("kill", victim.name):
