@@ -154,6 +154,8 @@ def _admit(
     )
     if isinstance(found, Refusal):
         return found
+    if told.not_before_ms >= found.deadline_ms:
+        return Refusal(Code.INVALID_NOT_BEFORE, "It may not be sent before its deadline.")
     found.reply = reply
     found.idempotency_key = told.idempotency_key
     found.body_sha256 = told.body_sha256

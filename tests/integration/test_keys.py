@@ -18,6 +18,7 @@ from headrace.schemas import claims, replies
 from headrace.schemas.claims import Claim
 from headrace.schemas.names import DEFAULT_TENANT, Endpoint, InstanceId, LaneName, ModelName
 from headrace.schemas.status import indexed_partition
+from headrace.schemas.topics import INBOX_PARTITIONS
 from support.eventually import eventually
 from support.installation import Installation, chat, installation
 from support.replicas import Replica, replica
@@ -247,3 +248,29 @@ async def test_records_of_an_inbox_share_a_key_with_http(pair: Pair) -> None:
     assert {reply.body for reply in told} == {over_http.content}
     assert over_http.headers["idempotency-replayed"] == "true"
     assert len(running.calls_with(body)) == 1
+
+
+async def test_answers_that_a_killed_ingress_owed_to_an_inbox_are_given_by_another(
+    pair: Pair,
+) -> None:
+    running, text = pair.running, fresh()
+    inbox = running.topics.inbox(DEFAULT_TENANT)
+    answers = await running.topic(f"{running.topics.prefix}out.default.{uuid.uuid4().hex}")
+    bodies = [chat(f"{text} {number}", user="latency=6000") for number in range(INBOX_PARTITIONS)]
+    async with replica(running, "fourth") as fourth:
+        for number, body in enumerate(bodies):
+            headers = {
+                "ce_id": b"%d" % number,
+                "headrace-idempotency-key": f"{text}-{number}".encode(),
+                "headrace-reply-topic": answers.encode(),
+            }
+            await running.produce(inbox, body, headers=headers, partition=number)
+        await eventually(lambda: all(map(running.calls_with, bodies)), within_s=40)
+        fourth.process.signal(signal.SIGKILL)
+
+    async def told() -> bool:
+        found = [replies.decode(one.value, one.headers) for one in await running.dump(answers)]
+        return {reply.id for reply in found} == {str(number) for number in range(len(bodies))}
+
+    await eventually(told, within_s=60, every_s=0.5)
+    assert [len(running.calls_with(body)) for body in bodies] == [1] * len(bodies)

@@ -96,6 +96,7 @@ def test_a_body_tells_its_endpoint(body: dict[str, Any], endpoint: Endpoint) -> 
         ({"headrace_lane": "nowhere"}, Code.UNKNOWN_LANE),
         ({"headrace_deadline_ms": str(WRITTEN_AT)}, Code.INVALID_DEADLINE),
         ({"headrace_deadline_ms": str(WRITTEN_AT + 86_400_001)}, Code.INVALID_DEADLINE),
+        ({"headrace_not_before_ms": str(WRITTEN_AT + 600_000)}, Code.INVALID_NOT_BEFORE),
         ({"headrace_endpoint": "images"}, Code.UNPROCESSABLE_RECORD),
         ({"headrace_body_sha256": "0" * 64}, Code.UNPROCESSABLE_RECORD),
     ],
