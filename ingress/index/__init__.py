@@ -12,8 +12,9 @@ and an unknown id before `ready` are 503 `REBUILDING`.
 
 from headrace.ingress.index.assembly import Indexing
 from headrace.ingress.index.follower import Follower
-from headrace.ingress.index.index import Index, NotCaughtUp
+from headrace.ingress.index.index import Index
 from headrace.ingress.index.known import KnownClaim
+from headrace.ingress.index.progress import NotCaughtUp
 from headrace.ingress.index.results import ResultGone, ResultLost, Results, ResultUnavailable
 from headrace.ingress.index.row import Row, State
 from headrace.ingress.index.writers import Appender, ClaimWriter, Place, StatusWriter

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from headrace.ingress.index.index import BATCH, Index, NotCaughtUp, Voided
+from headrace.ingress.index.index import BATCH, Index
+from headrace.ingress.index.progress import NotCaughtUp, Voided
 from headrace.ingress.index.store import Place, is_broken
 from headrace.ingress.kafka.connect import closed
 from headrace.schemas import claims, status
@@ -150,7 +151,7 @@ class Follower:
         index = self._index
         if index.broken:
             raise Voided("the file is damaged")
-        index.wanted.clear()
+        index.progress.wanted.clear()
         batches = await consumer.getmany(timeout_ms=250, max_records=PORTION)
         for tp, records in batches.items():
             self._take((tp.topic, tp.partition), records)
@@ -161,8 +162,8 @@ class Follower:
         await self._write_sometimes()
         if sum(map(len, batches.values())) >= PORTION:
             await asyncio.sleep(0)
-        elif batches and not index.hurried:
-            await _pause(index.wanted)
+        elif batches and not index.progress.hurried:
+            await _pause(index.progress.wanted)
 
     def _take(
         self, place: Place, records: Sequence["ConsumerRecord[bytes | None, bytes | None]"]

@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from headrace.ingress.index import known
 from headrace.ingress.index.known import KnownClaim
+from headrace.ingress.index.progress import NotCaughtUp, Progress
 from headrace.ingress.index.row import Pieces, Row
 from headrace.ingress.index.slots import Slot, take_slot
-from headrace.ingress.index.store import Batch, Place, Read, Store, is_broken, remove
+from headrace.ingress.index.store import Batch, Place, Read, Store, is_broken, remove, together
 from headrace.schemas.claims import Attach, Claim, Entry, Orphan, claim_key, entry_key
 from headrace.schemas.names import RequestId, Tenant
 from headrace.schemas.status import Status, Terminal, indexed_partition, status_key
@@ -34,14 +35,6 @@ Found = TypeVar("Found")
 OnRow = Callable[[Row], None]
 OnEntry = Callable[[Orphan | Attach, int], None]
 EndOf = Callable[[Place], Awaitable[int]]
-
-
-class NotCaughtUp(Exception):
-    """The index cannot say that it does not know an id: it has not read the log to its end."""
-
-
-class Voided(Exception):
-    """The log is not the one that was read: a topic was made anew."""
 
 
 class Index:
@@ -59,17 +52,11 @@ class Index:
         self._thread: ThreadPoolExecutor | None = None
         self._fresh = Batch()
         self._writing: Batch | None = None
-        self._read: dict[Place, Read] = {}
-        self._newest_ms = 0
+        self.progress = Progress()
         self._end_of: EndOf | None = None
-        self._readers: dict[Place, list[tuple[int, asyncio.Future[None]]]] = {}
         self._waiting: dict[bytes, list[asyncio.Future[Row]]] = {}
-        self._soon = 0
-        """Who waits for a row that is on the way."""
         self._on_row: list[OnRow] = []
         self._on_entry: list[OnEntry] = []
-        self.wanted = asyncio.Event()
-        """Set when somebody begins to wait for what comes next: it is read at once."""
         self.ready = False
         """Whether all that stood in the log when this process started has been read."""
         self.duplicates = 0
@@ -99,7 +86,7 @@ class Index:
             async with asyncio.timeout(timeout_s):
                 if self._end_of is None:
                     raise NotCaughtUp("the log cannot be reached")
-                await self.read_to(place, await self._end_of(place))
+                await self.progress.read_to(place, await self._end_of(place))
         except TimeoutError:
             raise NotCaughtUp(f"{place} was not read to its end in {timeout_s} s") from None
         return self._pieces(key).row()
@@ -117,16 +104,16 @@ class Index:
             return row
         ended: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(ended)
-        self._soon += soon
+        self.progress.soon += soon
         if soon:
-            self.wanted.set()
+            self.progress.wanted.set()
         try:
             async with asyncio.timeout_at(until_monotonic):
                 return await ended
         except TimeoutError:
             return None
         finally:
-            self._soon -= soon
+            self.progress.soon -= soon
             self._waiting[key].remove(ended)
             if not self._waiting[key]:
                 del self._waiting[key]
@@ -149,7 +136,7 @@ class Index:
 
     async def claimed(self, tenant: Tenant, key: str, partition: int, offset: int) -> KnownClaim:
         """The claim that won, once the log was read up to an own one at `offset`."""
-        await self.read_to((self._claims, partition), offset + 1)
+        await self.progress.read_to((self._claims, partition), offset + 1)
         found = self._claim(claim_key(tenant, key))
         if found is None:
             raise LookupError(f"no claim at {partition}-{offset}")
@@ -157,7 +144,7 @@ class Index:
 
     async def attached(self, partition: int, offset: int) -> None:
         """Wait until an own `Attach` at `offset` was read, and callbacks were told."""
-        await self.read_to((self._claims, partition), offset + 1)
+        await self.progress.read_to((self._claims, partition), offset + 1)
 
     def on_row(self, callback: OnRow) -> Callable[[], None]:
         """Be told every new state from `ready` on; returns what ends it. It must not raise or wait."""
@@ -168,19 +155,6 @@ class Index:
         """Be told every `Orphan` and `Attach` with its append time, in the order of the log."""
         self._on_entry.append(callback)
         return lambda: self._on_entry.remove(callback)
-
-    async def read_to(self, place: Place, end: int) -> None:
-        """Wait until a partition was read up to `end`, which is exclusive."""
-        if self._read.get(place, (0, 0))[0] >= end:
-            return
-        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        readers = self._readers.setdefault(place, [])
-        readers.append((end, reached))
-        self.wanted.set()
-        try:
-            await reached
-        finally:
-            self._readers[place] = [each for each in self._readers[place] if each[1] is not reached]
 
     # The log
 
@@ -200,32 +174,20 @@ class Index:
         if isinstance(entry, Claim):
             key = entry_key(entry)
             newer = known.known_claim(entry, partition, offset, at_ms)
-            self._fresh.claims[key] = known.first(self._fresh.claims.get(key), newer)
+            self._fresh.claims[key] = known.first(self._claim(key), newer)
             return
         for callback in self._on_entry:
             callback(entry, at_ms)
 
     def advance(self, place: Place, end: int, at_ms: int) -> None:
         """All records of a partition below `end` were read; the last one has that append time."""
-        self._read[place] = self._fresh.places[place] = (end, at_ms)
-        self._newest_ms = max(self._newest_ms, at_ms)
-        readers = self._readers.get(place)
-        if not readers:
-            return
-        for wanted, reached in readers:
-            if wanted <= end and not reached.done():
-                reached.set_result(None)
-        self._readers[place] = [each for each in readers if each[0] > end]
-
-    @property
-    def hurried(self) -> bool:
-        """Whether somebody waits for what comes next in the log."""
-        return self._soon > 0 or any(self._readers.values())
+        self._fresh.places[place] = (end, at_ms)
+        self.progress.advance(place, end, at_ms)
 
     @property
     def places(self) -> dict[Place, Read]:
         """How far each partition was read."""
-        return self._read
+        return self.progress.places
 
     def connect(self, end_of: EndOf) -> None:
         """Ask `end_of` where a partition ends."""
@@ -244,14 +206,14 @@ class Index:
             self._slot = self._slot or take_slot(self._folder)
             path, loop = self._slot.path, asyncio.get_running_loop()
             self._store = await loop.run_in_executor(self._thread, Store, path, self._status_ms)
-            self._read = self._store.places()
-            if {topic for topic, _ in self._read} - {self._status, self._claims}:
+            self.progress.places = self._store.places()
+            if {topic for topic, _ in self.places} - {self._status, self._claims}:
                 await self.renew()
 
     async def renew(self) -> None:
         """Forget everything, file and all."""
         self.ready = self.broken = False
-        self._fresh, self._writing, self._read = Batch(), None, {}
+        self._fresh, self._writing, self.progress.places = Batch(), None, {}
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -271,10 +233,10 @@ class Index:
         self._writing, self._fresh = self._fresh, Batch()
         try:
             await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._store.write, self._writing, self._newest_ms
+                self._thread, self._store.write, self._writing, self.progress.newest_ms
             )
         except BaseException:
-            self._fresh = _together(self._writing, self._fresh)
+            self._fresh = together(self._writing, self._fresh)
             raise
         finally:
             self._writing = None
@@ -331,14 +293,3 @@ class Index:
             for ended in self._waiting.get(key, ()):
                 if not ended.done():
                     ended.set_result(row)
-
-
-def _together(older: Batch, newer: Batch) -> Batch:
-    """One batch of two, the older of which could not be written."""
-    status = dict(older.status)
-    for key, pieces in newer.status.items():
-        status[key] = pieces.after(status[key]) if key in status else pieces
-    claims = dict(older.claims)
-    for key, claim in newer.claims.items():
-        claims[key] = known.first(claims.get(key), claim)
-    return Batch(status, claims, older.places | newer.places)

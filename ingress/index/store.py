@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from headrace.ingress.index.known import KnownClaim
+from headrace.ingress.index.known import KnownClaim, first
 from headrace.ingress.index.row import Pieces
 from headrace.schemas.names import RequestId, Tenant
 from headrace.schemas.status import Queued, Running, Status, Terminal
@@ -83,6 +83,17 @@ class Batch(msgspec.Struct):
 
     def __len__(self) -> int:
         return len(self.status) + len(self.claims)
+
+
+def together(older: Batch, newer: Batch) -> Batch:
+    """One batch of two, the older of which could not be written."""
+    status = dict(older.status)
+    for key, pieces in newer.status.items():
+        status[key] = pieces.after(status[key]) if key in status else pieces
+    claims = dict(older.claims)
+    for key, claim in newer.claims.items():
+        claims[key] = first(claims.get(key), claim)
+    return Batch(status, claims, older.places | newer.places)
 
 
 class Store:
