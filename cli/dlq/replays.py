@@ -35,6 +35,8 @@ class Skipped(StrEnum):
     """A job, keyed or resumable request: its first outcome stands, so nobody would see another."""
     UNKNOWN_LANE = "unknown_lane"
     """Its source topic is of no lane that is configured; `--lane` says where to."""
+    INBOX = "inbox"
+    """Refused at a tenant's inbox: what its headers claim would be believed on a lane."""
     SAME_REQUEST = "same_request"
     """Another letter of the same request is replayed: a crash had written it twice."""
 
@@ -43,6 +45,7 @@ _ENDPOINTS: dict[bytes | None, Endpoint] = {word.value.encode(): word for word i
 HINTS = {
     Skipped.HAS_OUTCOME: "its owner has the outcome dead_lettered for good; use --new-id",
     Skipped.UNKNOWN_LANE: "its lane is not configured; use --lane",
+    Skipped.INBOX: "refused at a tenant's inbox; the tenant writes it there again, corrected",
     Skipped.SAME_REQUEST: "the same request stands there twice",
 }
 
@@ -70,6 +73,8 @@ def decide(letter: Letter, plan: Plan, shelf: Shelf, new: RequestId) -> Replay |
     """What a replay of `letter` would be; `new` is its id, where the plan wants one."""
     if letter.kind and not plan.new_id:
         return Skipped.HAS_OUTCOME
+    if letter.source.topic.startswith(shelf.topics.inbox(Tenant(""))):
+        return Skipped.INBOX
     lane = plan.lane or letter.lane
     if lane is None or lane not in shelf.config.lanes:
         return Skipped.UNKNOWN_LANE

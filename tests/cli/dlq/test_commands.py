@@ -159,6 +159,14 @@ async def test_another_lane_may_be_wanted_and_an_unknown_one_needs_it(desk: Desk
     assert len(await desk.dump(desk.topics.requests("batch"))) == 1
 
 
+async def test_what_an_inbox_refused_reaches_no_lane(desk: Desk) -> None:
+    await desk.bury("r1", topic=f"{desk.topics.prefix}inbox.acme")
+    code, _, told = await desk.dlq("replay", "r1", "--lane", "batch")
+    assert code == 11
+    assert "inbox" in told
+    assert await desk.dump(desk.topics.requests("batch")) == []
+
+
 JOB = [
     ("ce_id", b"j1"),
     ("headrace-kind", b"job"),
