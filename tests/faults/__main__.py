@@ -5,6 +5,7 @@ The exit code says whether every fault held.
 
 import asyncio
 import importlib
+import logging
 import pkgutil
 import shutil
 import tempfile
@@ -40,6 +41,8 @@ def main(
     for row in machine:
         console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
     raise_file_limit()
+    # It tells of every retry while a broker is away, which is what is done to it here.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     wanted = chosen(only, smoke=smoke)
     folder = Path(tempfile.mkdtemp(prefix="headrace-faults-"))
     rows = asyncio.run(_play(wanted, folder, console))

@@ -18,6 +18,8 @@ OPEN = 200
 RECOVERED = 0.999
 DISCONNECTS = 20
 CANCELLED_MS = 1_000
+CONFIGURED_MS = 2_000
+"""How long a broker takes to know a topic's new configuration."""
 BACKLOG = 1_048_576
 GROWTH_MB = 64
 
@@ -160,11 +162,14 @@ async def f49(play: Play) -> None:
     first = min(offset for _, offset in places)
     with play.fault("unwritable", own):
         async with play.load(900, 15, Mix(ways={Way.SYNC: 3, Way.STREAM: 1}, timeout_s=30)):
+            done = 0
             for _ in range(30):
                 await play.lasts(2)
-                done = (await play.committed()).get(0, 0)
-                play.expect(done <= first, f"committed {done}, beyond unanswered offset {first}")
+                done = max(done, (await play.committed()).get(0, 0))
         await play.require_copies(own, 1)
+    play.expect(done <= first, f"committed {done}, beyond unanswered offset {first}")
     at = now_ms()
     answers = await play.read(own, len(places), within_s=60)
+    early = [one for one in answers if one.timestamp < at - CONFIGURED_MS]
+    play.expect(not early, "the topic could be written: the case showed nothing")
     play.recovers((max(one.timestamp for one in answers) - at) / 1000)

@@ -135,7 +135,6 @@ async def f38(play: Play) -> None:
         deployment={"timeouts": {"total_s": 4}},
         overlay={"models": {"sick": {"retry": {"attempts": 1}}}},
     ),
-    smoke=True,
 )
 async def f39(play: Play) -> None:
     healthy = Mix(ways={Way.SYNC: 1}, timeout_s=30)

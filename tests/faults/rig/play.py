@@ -246,12 +246,22 @@ class Play(Installation):
         return {place.partition: one.offset for place, one in told.items()}
 
     async def require_copies(self, topic: str, least: int) -> None:
-        """Set `min.insync.replicas`: above what there is, nobody can write with `acks=all`."""
-        wanted = ConfigResource(
-            ConfigResourceType.TOPIC, topic, {"min.insync.replicas": str(least)}
-        )
+        """Set `min.insync.replicas`: above what there is, nobody can write with `acks=all`.
+
+        Returns when every broker knows it.
+        """
+        name = "min.insync.replicas"
+        wanted = ConfigResource(ConfigResourceType.TOPIC, topic, {name: str(least)})
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})
         async with self.admin() as admin:
             await admin.alter_configs([wanted])
+
+            async def known() -> bool:
+                told = await admin.describe_configs([asked])
+                entries = [entry for one in told for entry in one.resources[0][4]]
+                return {entry[1] for entry in entries if entry[0] == name} == {str(least)}
+
+            await self.until_true(known, 20)
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
