@@ -4,11 +4,11 @@
 
     kill=before:final:5    SIGKILL instead of sending the 5th final reply
     kill=after:delay:1     SIGKILL when Kafka has acknowledged the 1st retry record
-    crash=WORD             SIGSEGV when a record with WORD in its body is decoded
+    crash=WORD             SIGSEGV when a body with WORD in it is decoded
     block_s=30             SIGUSR1 stops the event loop for so long
 
 The kinds of records are `final`, `delay`, `dead`. Nothing of Headrace is replaced: the points are
-in the Kafka client, and in the decoder of records.
+in the Kafka client, and in the decoder of bodies.
 """
 
 import asyncio
@@ -19,8 +19,6 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-
-from headrace.schemas import records
 
 KINDS: dict[str, Callable[[str, dict[str, bytes]], bool]] = {
     "final": lambda _, headers: headers.get("headrace-final") == b"1",
@@ -59,15 +57,18 @@ def arm_kill(value: str) -> None:
 
 def arm_crash(value: str) -> None:
     """See the module."""
-    decode = records.decode
+    from headrace.dispatcher import intake
+
+    decode = intake._routing.decode
     killer = value.encode()
 
-    def crashing(body: bytes | None, *more: Any, **named: Any) -> Any:
-        if body is not None and killer in body:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return decode(body, *more, **named)
+    class Crashing:
+        def decode(self, body: bytes) -> intake.Routing:
+            if killer in body:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            return decode(body)
 
-    records.decode = crashing
+    intake._routing = Crashing()
 
 
 def arm_block(value: str) -> None:
