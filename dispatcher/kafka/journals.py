@@ -27,6 +27,8 @@ class JournalWriter:
         self._buried: dict[Tenure, list[int]] = {}
         self._wake = asyncio.Event()
         self._round = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        """The round that takes what is pending now, and has not begun."""
 
     async def claim(self, tenure_journal: str, partition: int, claim: Claim) -> int:
         """Append a CLAIM; returns its offset, the epoch of the tenure."""
@@ -107,8 +109,20 @@ class JournalWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is pending; returns once Kafka has acknowledged it."""
+        """Write what is pending; returns once Kafka has acknowledged it.
+
+        All who ask while a round is on its way share the next one: a round each would make hundreds
+        of hand-overs a second wait behind one another.
+        """
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._write())
+            # Where all who asked were cancelled meanwhile, nobody is there to be told.
+            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(self._next)
+
+    async def _write(self) -> None:
         async with self._round:
+            self._next = None
             self._wake.clear()
             work, self._work = self._work, {}
             snaps, self._snaps = self._snaps, {}
