@@ -83,7 +83,7 @@ class Arrivals:
         if was is None or counts(tenure.marks.get(was.place, ()), was.session, record.offset):
             return False
         self._metrics.fenced.inc()
-        self._journals.finished(tenure, record.offset, "fenced")
+        self._journals.finished(tenure, record.offset, "orphan")
         return True
 
     def _understood(

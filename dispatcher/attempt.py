@@ -21,6 +21,9 @@ from headrace.schemas.names import Ambiguous, DeploymentName, RequestId
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import Reply
 
+ANNOUNCED_S = 0.01
+"""Longer than the journal gathers entries: what kills later than that is known to have begun."""
+
 Back = Callable[[Waiting], None]
 """Takes back a request that was not called: what is to become of it is decided again."""
 
@@ -65,6 +68,7 @@ class Attempts:
         self._calling: dict[RequestId, asyncio.Task[None]] = {}
         self.running: set[Waiting] = set()
         """Requests whose calls run now."""
+        self._announcing = asyncio.Lock()
         self._aborting = False
 
     def cancel(self, request_id: RequestId) -> bool:
@@ -98,6 +102,8 @@ class Attempts:
             return
         now_ms = self._clock.now_ms()
         self._begin(waiting, deployment, now_ms)
+        if waiting.careful:
+            await self._announce(waiting)
         if self._must_be_known(waiting) and not await self._is_known(waiting):
             freed()
             self._not_called(waiting, back)
@@ -147,6 +153,18 @@ class Attempts:
             self._journals.tried(waiting.tenure, waiting.offset, begins=True)
         if waiting.record.kind is not None:
             self._settlement.running(waiting, deployment)
+
+    async def _announce(self, waiting: Waiting) -> None:
+        """Let the journal know of the call alone, for as long as it would take to learn of it by itself."""
+        await self._announcing.acquire()
+        self._journals.tried(waiting.tenure, waiting.offset, begins=True)
+        await self._journals.flush()
+
+        def over() -> None:
+            self._journals.tried(waiting.tenure, waiting.offset, begins=False)
+            self._announcing.release()
+
+        asyncio.get_running_loop().call_later(ANNOUNCED_S, over)
 
     def _must_be_known(self, waiting: Waiting) -> bool:
         """Whether a successor must know of the call before it is made."""

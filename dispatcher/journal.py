@@ -55,6 +55,8 @@ class JournalState:
         self.unclean = False
         """Whether the owner before the present one stopped without saying so."""
         self.watermark = 0
+        self.read_to = 0
+        """How far owners have read, as far as they have told."""
         self.passed: tuple[int, int] | None = None
         self.done: set[int] = set()
         self.in_flight: dict[int, InFlight] = {}
@@ -108,6 +110,7 @@ class JournalState:
                 self._end(offset, how)
         if owns:
             self.marks += entry.marks
+            self.read_to = max(self.read_to, entry.read_to)
         else:
             self._note(entry)
 
@@ -158,6 +161,7 @@ class JournalState:
         self.owner = entry.session
         self._handed_over = entry.handed_over
         self.watermark = entry.watermark
+        self.read_to = max(self.read_to, entry.read_to)
         self.passed = entry.passed
         self.done = {offset for start, end in entry.done for offset in range(start, end)}
         self.in_flight = {call.offset: call for call in entry.in_flight}

@@ -6,9 +6,9 @@ How it works. Three kinds of records are not taken as any other:
     lost        begun by a session that is gone. If it was handed on before (`Chains`), that goes on;
                 if its call is ambiguous its policy decides; else it runs again, as a suspect if the
                 process that had it died
-    unseen      below the end that the partition had when its owner died without an orderly end: it
-                may be what that owner died of, reading it. Where its body must be decoded, this is
-                announced in the journal first, one record at a time
+    unseen      may have been read by an owner that died without an orderly end: it may be what that
+                owner died of, before it could say that it had begun. Where its body must be decoded,
+                and where it is called, this is announced in the journal first, one record at a time
 """
 
 import asyncio
@@ -76,7 +76,10 @@ class Recovery:
                 self._looking = True
                 spawn(self._look_at_unseen(accept))
         else:
-            accept(tenure, record, understand(record, tenure, self._lanes[tenure.lane]))
+            request = understand(record, tenure, self._lanes[tenure.lane])
+            if isinstance(request, Waiting):
+                request.careful = True
+            accept(tenure, record, request)
 
     def matured(
         self, waiting: Waiting, alive: Callable[[ProcessId], bool], run: Callable[[Waiting], None]
@@ -89,7 +92,7 @@ class Recovery:
         if parked is None:
             raise ValueError("only a parked copy can be matured")
         if any(mark.session == ENDED for mark in marks.get(parked.place, ())):
-            self._journals.finished(waiting.tenure, waiting.offset, "ended")
+            self._journals.finished(waiting.tenure, waiting.offset, "superseded")
             return _nothing()
         if alive(process_of(parked.session)):
             return None
@@ -120,9 +123,9 @@ class Recovery:
         while (turn := self._trials.turn(now_s)) is not None:
             for over in turn.over:
                 self._journals.tried(over.tenure, over.offset, begins=False)
-            suspect = turn.suspect
-            self._settlement.begin(suspect)
-            turns.append(suspect)
+            if turn.suspect is not None:
+                self._settlement.begin(turn.suspect)
+                turns.append(turn.suspect)
         return turns
 
     async def _look_into(self, tenure: Tenure, record: SourceRecord, accept: Accept) -> None:
@@ -189,7 +192,7 @@ class Recovery:
                 self._journals.give_up(tenure, record.offset)
                 continue
             if isinstance(waiting, Waiting):
-                waiting.started = True
+                waiting.started = waiting.careful = True
             accept(tenure, record, waiting)
             await asyncio.sleep(0)
         self._looking = False

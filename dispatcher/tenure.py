@@ -291,4 +291,5 @@ class Tenure:
             list(self.crashes.items()),
             list(self.trials),
             [mark for marks in self.marks.values() for mark in marks],
+            self.tracker.next_offset,
         )

@@ -1,13 +1,14 @@
 """Suspects take turns: whoever was in hand when a process died may have killed it. No I/O.
 
-How it works. A crash leaves many suspects and at most one culprit. Each process therefore begins with
-one suspect at a time, and waits for its end or for `PROBATION_S`, since what kills mostly kills soon. A
-suspect that runs while no other does is *on trial*, which the journal knows before its call begins: if
-the process dies now, that one is convicted, and no other. When a second suspect begins beside it, the
-trial is over first, and a crash then convicts nobody; but all that were in hand have two crashes now,
-and such ones run strictly alone, to their end. So the second crash convicts a record that kills within
-its probation, the third one any other, and an innocent one only if something else ends its process
-twice, the second time during its trial. Requests that are no suspects run beside them all the time.
+How it works. A crash leaves many suspects and at most one culprit. Each process therefore lets one
+suspect begin at a time, and the next one when that has ended or `PROBATION_S` are over: what kills mostly
+kills soon. Until then the suspect is *on trial*, which the journal knows before its call begins: if the
+process dies now, that one is convicted, and no other of those that run. One that runs beside no other
+suspect stays on trial to its end. All that were in hand at two crashes run strictly alone, to their end.
+
+So the second crash convicts what kills within its probation, or alone; what kills later than that is
+convicted by the third one. Innocent ones fall to it only where their process ends for another reason
+twice, the second time during their trial. Requests that are no suspects run beside them all the time.
 """
 
 from collections import deque
@@ -15,17 +16,17 @@ from dataclasses import dataclass
 
 from headrace.dispatcher.waiting import Waiting
 
-PROBATION_S = 1.0
+PROBATION_S = 2.0
 STRICT_FROM = 2
 """Crashes after which a suspect runs to its end before another begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Who begins now, and whose trial ends before that."""
+    """Whose trials end, and who begins after that."""
 
-    suspect: Waiting
     over: tuple[Waiting, ...]
+    suspect: Waiting | None
 
 
 class Trials:
@@ -36,9 +37,6 @@ class Trials:
         self._begun: list[tuple[int, Waiting]] = []
         self._last_s = float("-inf")
 
-    def __len__(self) -> int:
-        return len(self._queue)
-
     def add(self, suspect: Waiting, crashes: int) -> None:
         """A suspect waits for its turn; those with few crashes, most of them innocent, go first."""
         if crashes >= STRICT_FROM:
@@ -46,27 +44,32 @@ class Trials:
         else:
             self._queue.appendleft((crashes, suspect))
 
-    def suspend(self) -> list[Waiting]:
-        """End the trials that run, since something else is suspected now."""
-        over = [w for _, w in self._begun if w.on_trial]
+    def suspend(self) -> tuple[Waiting, ...]:
+        """End the trials that run."""
+        over = tuple(w for _, w in self._begun if w.on_trial)
         for waiting in over:
             waiting.on_trial = False
         return over
 
     def turn(self, now_s: float) -> Turn | None:
-        """The next suspect whose turn has come, if any; call again until there is none."""
-        self._queue = deque((n, w) for n, w in self._queue if w.ours)
-        if not self._queue:
-            return None
+        """What is to be done now; call again until there is nothing."""
         self._begun = [(n, w) for n, w in self._begun if w.offset in w.tenure.running]
-        crashes, suspect = self._queue[0]
-        if self._begun:
-            strict = max(crashes, *(n for n, _ in self._begun)) >= STRICT_FROM
-            if strict or now_s - self._last_s < PROBATION_S:
-                return None
-        self._queue.popleft()
-        over = tuple(self.suspend())
-        suspect.on_trial = not self._begun
+        while self._queue and not self._queue[0][1].ours:
+            self._queue.popleft()
+        if self._begun and (self._is_strict() or now_s - self._last_s < PROBATION_S):
+            return None
+        if not self._queue:
+            over = self.suspend() if len(self._begun) > 1 else ()
+            return Turn(over, None) if over else None
+        over = self.suspend()
+        crashes, suspect = self._queue.popleft()
+        suspect.on_trial = True
         self._begun.append((crashes, suspect))
         self._last_s = now_s
-        return Turn(suspect, over)
+        return Turn(over, suspect)
+
+    def _is_strict(self) -> bool:
+        """Whether what runs or comes next must be alone."""
+        most = max(crashes for crashes, _ in self._begun)
+        following = self._queue[0][0] if self._queue else 0
+        return max(most, following) >= STRICT_FROM

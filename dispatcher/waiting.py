@@ -44,6 +44,8 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     """Whether a copy of it is parked: marks tell of its end, not the journal."""
     suspect: bool = False
     """A process died with it in hand: its START is awaited before the call."""
+    careful: bool = False
+    """It may have killed a process before that could tell: begun one at a time, each announced."""
     on_trial: bool = False
     """The only suspect of its process."""
     began_s: float = 0.0

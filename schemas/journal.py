@@ -57,6 +57,8 @@ class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
     """Offsets whose trial begins (True) or is over: the only suspects of a crash at that time."""
     marks: list[Mark] = []
     """Marks that were met in a delay partition."""
+    read_to: int = 0
+    """How far its writer had read, exclusive: what a later owner must take for possibly deadly."""
 
 
 class Bury(msgspec.Struct, frozen=True, array_like=True, tag="bury"):
@@ -100,6 +102,7 @@ class Snap(msgspec.Struct, frozen=True, array_like=True, tag="snap"):
     trials: list[int] = []
     """Offsets that are on trial."""
     marks: list[Mark] = []
+    read_to: int = 0
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):

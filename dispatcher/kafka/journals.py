@@ -7,6 +7,8 @@ SNAP is made in the same instant as the WORK before it is taken, so it never for
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.journal import LOST, Bury, Claim, Mark, Release, Snap, Work, encode
@@ -51,7 +53,7 @@ class JournalWriter:
         """A mark was read; its offset is done."""
         tenure.mark(mark, now_ms)
         self._pending(tenure).marks.append(mark)
-        self.finished(tenure, mark.offset, "mark")
+        self.finished(tenure, mark.offset, "dropped")
 
     def finished(self, tenure: Tenure, offset: int, how: str) -> None:
         """An outcome is acknowledged."""
@@ -127,7 +129,10 @@ class JournalWriter:
             work, self._work = self._work, {}
             snaps, self._snaps = self._snaps, {}
             buried, self._buried = self._buried, {}
-            sends = [self._send(tenure, entry) for tenure, entry in work.items()]
+            sends = [
+                self._send(t, replace(entry, read_to=t.tracker.next_offset))
+                for t, entry in work.items()
+            ]
             sends += [self._send(t, Bury(t.session, offsets)) for t, offsets in buried.items()]
             sends += [self._send(tenure, tenure.snap()) for tenure in snaps]
             await asyncio.gather(*sends)

@@ -20,8 +20,8 @@ from headrace.schemas.names import LaneName
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
 
-MOST_READ = 16_384
-"""Offsets beyond its watermark that an owner may have read: the largest window."""
+READ_AT_ONCE = 500
+"""Offsets beyond what it told that an owner may have read before it died."""
 
 Freed = Callable[[Tenure, list[SourceRecord]], None]
 
@@ -176,7 +176,9 @@ class Takeover:
             owned=owned,
             followed=reading.followed,
             bookmark=_bookmark(committed),
-            careful_until=min(log.end, known + MOST_READ) if state.unclean else 0,
+            careful_until=min(log.end, max(state.read_to, known) + READ_AT_ONCE)
+            if state.unclean
+            else 0,
         )
         return reading.tenure
 

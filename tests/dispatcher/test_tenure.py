@@ -142,7 +142,7 @@ def test_a_call_cut_short_here_is_told_as_lost() -> None:
     owner.admit(Record(offset=0))
     owner.started(0, 2)
     owner.cut_short(0)
-    assert owner.snap() == Snap(OWN, 0, [], [], [(0, 2)], 0)
+    assert owner.snap() == Snap(OWN, 0, [], [], [(0, 2)], 0, read_to=1)
 
 
 def test_a_lost_call_that_ends_without_a_call_is_forgotten() -> None:
@@ -158,7 +158,8 @@ def test_a_snap_tells_what_runs_what_is_waited_for_and_what_is_done() -> None:
         owner.admit(Record(offset=offset))
     owner.started(0, 1)
     owner.finished(3)
-    assert owner.snap() == Snap(OWN, 0, [(3, 4)], [InFlight(0, 1, OWN), elder(1)], [], 0)
+    running = [InFlight(0, 1, OWN), elder(1)]
+    assert owner.snap() == Snap(OWN, 0, [(3, 4)], running, [], 0, read_to=4)
 
 
 def test_a_snap_read_back_moves_the_bookmark_to_where_its_maker_had_read() -> None:
