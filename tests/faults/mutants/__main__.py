@@ -90,11 +90,11 @@ def _table(ran: list[Ran]) -> Table:
 
 def _rows(ran: list[Ran]) -> list[Row]:
     rows = []
-    for number, one in enumerate((one for one in ran if one.mutant), 1):
-        assert one.mutant is not None
+    for number, mutant in enumerate(MUTANTS, 1):
+        (one,) = [one for one in ran if one.mutant is mutant]
         found = ", ".join(sorted(one.verdict.broken)) or "nothing"
         row_id = f"mutant-{number}"
-        rows.append(Row(row_id, one.mutant.what, found, "promises", "caught", _good(one, ran)))
+        rows.append(Row(row_id, mutant.what, found, "promises", "caught", _good(one, ran)))
     for one in (one for one in ran if not one.mutant):
         count = float(len(one.verdict.violations))
         row_id = f"clean-{one.scenario.name}"
