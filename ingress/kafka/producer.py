@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.kafka.connect import closed
@@ -61,10 +61,21 @@ class Producer(AIOKafkaProducer):
         return len(self.client.cluster.partitions_for_topic(topic) or ())
 
     async def rights_on(self, topics: list[str]) -> RightsResponse:
-        """What the broker says of `topics`. Raises `KafkaError`."""
-        node = self.client.get_random_node()
-        response: RightsResponse = await self.client.send(node, RightsRequest(topics))
-        return response
+        """What the brokers say of `topics`. Raises `KafkaError` when none answers.
+
+        Each may be asked: one that is being restarted says nothing of the others.
+        """
+        first = self.client.get_random_node()
+        known = [one.nodeId for one in self.client.cluster.brokers()]
+        away: KafkaError = KafkaConnectionError("no broker is known")
+        for node in sorted(known, key=lambda one: one != first):
+            try:
+                response: RightsResponse = await self.client.send(node, RightsRequest(topics))
+            except (KafkaConnectionError, NodeNotReadyError) as error:
+                away = error
+            else:
+                return response
+        raise away
 
     async def learn(self, topics: list[str]) -> bool:
         """Read the leaders of `topics` anew; False if no broker answered. They must exist: a broker
