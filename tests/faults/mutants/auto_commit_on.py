@@ -6,17 +6,16 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from faults.mutants.patching import replace
-from headrace.dispatcher.kafka import source
 
 ROLE = "dispatcher"
 
 
 def apply() -> None:
-    """The options of the consumers of lanes and delay topics."""
-    consumer: Callable[..., Any] = AIOKafkaConsumer
+    """The options of the consumers that are in a group: those of lanes and delay topics."""
+    begin: Callable[..., None] = AIOKafkaConsumer.__init__
 
-    def committing(**options: Any) -> Any:
+    def committing(self: AIOKafkaConsumer, *topics: str, **options: Any) -> None:
         changed = {"enable_auto_commit": True, "auto_commit_interval_ms": 500}
-        return consumer(**(options | changed))
+        begin(self, *topics, **(options | changed if options.get("group_id") else options))
 
-    replace(source, AIOKafkaConsumer=committing)
+    replace(AIOKafkaConsumer, __init__=committing)
