@@ -47,6 +47,7 @@ class Waiter:
         "touched_at",
         "waits_until",
     )
+
     def __init__(
         self,
         request_id: RequestId,
