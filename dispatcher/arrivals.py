@@ -13,7 +13,8 @@ from headrace.dispatcher.ports import Clock
 from headrace.dispatcher.recovery import Recovery
 from headrace.dispatcher.seen import Sight
 from headrace.dispatcher.settle import Settlement
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import Config

@@ -5,7 +5,8 @@ import hashlib
 import msgspec
 
 from headrace.dispatcher.seen import Seen
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import LaneConfig

@@ -30,6 +30,10 @@ class OffsetTracker:
         """How many offsets are done behind the first one that is not."""
         return len(self._done)
 
+    def done_offsets(self) -> list[int]:
+        """Those behind the first one that is not done."""
+        return sorted(self._done)
+
     @property
     def span(self) -> int:
         """Offsets between the watermark and the newest one read: what the window bound is set on."""

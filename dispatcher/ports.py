@@ -6,7 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.names import DeploymentName, Endpoint, RequestId
 from headrace.schemas.replies import Cancel
 

@@ -22,7 +22,8 @@ from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import of_error
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.settle import Settlement
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.trials import Trials
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting

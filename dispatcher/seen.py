@@ -29,39 +29,33 @@ class _Table:
 
     def __init__(self) -> None:
         self.count = 0
-        self._keys = array("Q", bytes(8 * _FIRST_SLOTS))
-        self._sums = array("I", bytes(4 * _FIRST_SLOTS))
+        self.keys = array("Q", bytes(8 * _FIRST_SLOTS))
+        self.sums = array("I", bytes(4 * _FIRST_SLOTS))
 
     def slot(self, key: int) -> int:
         """Where `key` stands, or the free slot where it would."""
-        keys = self._keys
+        keys = self.keys
         mask = len(keys) - 1
         at = key & mask
         while keys[at] and keys[at] != key:
             at = (at + 1) & mask
         return at
 
-    def find(self, key: int) -> int | None:
-        """The checksum that came with `key`, if it was put."""
-        at = self.slot(key)
-        return self._sums[at] if self._keys[at] else None
-
-    def put(self, key: int, checksum: int) -> None:
-        """Add a key that is not there."""
-        if 2 * (self.count + 1) > len(self._keys):
-            self._grow()
-        at = self.slot(key)
-        self._keys[at], self._sums[at] = key, checksum
+    def fill(self, at: int, key: int, checksum: int) -> None:
+        """Put a key into its free slot."""
+        self.keys[at], self.sums[at] = key, checksum
         self.count += 1
+        if 2 * self.count > len(self.keys):
+            self._grow()
 
     def _grow(self) -> None:
-        keys, sums = self._keys, self._sums
-        self._keys = array("Q", bytes(16 * len(keys)))
-        self._sums = array("I", bytes(8 * len(sums)))
+        keys, sums = self.keys, self.sums
+        self.keys = array("Q", bytes(16 * len(keys)))
+        self.sums = array("I", bytes(8 * len(sums)))
         for key, checksum in zip(keys, sums, strict=True):
             if key:
                 at = self.slot(key)
-                self._keys[at], self._sums[at] = key, checksum
+                self.keys[at], self.sums[at] = key, checksum
 
 
 class Seen:
@@ -75,12 +69,13 @@ class Seen:
         """What is known of this request; it is known from now on. A replay is another request."""
         key = (hash((tenant, request_id, replays)) & _WORD) or 1
         checksum = zlib.crc32(body)
-        known = self._young.find(key)
-        if known is None:
-            known = self._old.find(key)
-        if known is not None:
-            return Sight.SAME if known == checksum else Sight.OTHER_BODY
-        if self._young.count >= GENERATION:
-            self._old, self._young = self._young, _Table()
-        self._young.put(key, checksum)
+        young, old = self._young, self._old
+        at = young.slot(key)
+        if young.keys[at]:
+            return Sight.SAME if young.sums[at] == checksum else Sight.OTHER_BODY
+        if old.count and old.keys[before := old.slot(key)]:
+            return Sight.SAME if old.sums[before] == checksum else Sight.OTHER_BODY
+        young.fill(at, key, checksum)
+        if young.count >= GENERATION:
+            self._old, self._young = young, _Table()
         return Sight.NEW

@@ -17,7 +17,8 @@ from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms, undeliverable
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code

@@ -8,11 +8,11 @@ are *lost ones*, which `recovery` looks into before they run again. No I/O.
 """
 
 from collections.abc import Callable, Collection
-from typing import Protocol
 
 from headrace.dispatcher.journal import JournalState, after_crash, bookmark
 from headrace.dispatcher.offsets import OffsetTracker
 from headrace.dispatcher.seen import Seen
+from headrace.dispatcher.source_record import SourceRecord
 from headrace.schemas.journal import (
     LOST,
     Bury,
@@ -28,30 +28,19 @@ from headrace.schemas.journal import (
     process_of,
 )
 from headrace.schemas.names import LaneName
-from headrace.schemas.records import Headers
-
-
-class SourceRecord(Protocol):
-    """A Kafka record as the consumer gives it; `timestamp` is epoch ms."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Headers: ...
 
 
 class Tenure:
     """Ownership of `topic`/`partition` by `session`, from `position` on."""
+
+    replaced = False
+    """Whether another has claimed, as the journal tells."""
+    certain = False
+    """Of a session that is over: whether all it began was in the journal before another's CLAIM."""
+    astray = False
+    """Whether the log that was read is not the one that is there now."""
+    forsaken = False
+    """Whether others may have taken this process for dead after it lost the partition."""
 
     def __init__(
         self,
@@ -86,12 +75,6 @@ class Tenure:
         self.session = session
         self.epoch = epoch
         self.owned = owned
-        self.replaced = False
-        """Whether another has claimed, as the journal tells."""
-        self.certain = False
-        """Of a session that is over: whether all it began was in the journal before another's CLAIM."""
-        self.forsaken = False
-        """Whether others may have taken this process for dead after it lost the partition."""
         self.tracker = OffsetTracker(position, past.done)
         self.running: dict[int, int] = {}
         """Offset -> progress of what this session started and has not finished."""
@@ -126,6 +109,19 @@ class Tenure:
         """Of a delay partition, by place: whose hand-overs count from where on."""
         for mark in past.marks:
             self.marks.setdefault(mark.place, []).append(mark)
+
+    def adopt(self, before: "Tenure") -> None:
+        """Take over from an earlier tenure of this process what the journal did not take from it.
+
+        It had been replaced without knowing it; what it began after that counts for nobody else.
+        """
+        for offset in before.tracker.done_offsets():
+            self.elders.pop(offset, None)
+            self.tracker.finish(offset)
+        for offset, progress in before.running.items():
+            if offset >= self.tracker.watermark:
+                self.lost.pop(offset, None)
+                self.elders[offset] = InFlight(offset, progress, before.session)
 
     def admit(self, record: SourceRecord) -> bool:
         """Take a record that was read, or that was held and is free; True if it is to be run now.

@@ -8,17 +8,17 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started
-from headrace.dispatcher.kafka.groups import Group
+from headrace.dispatcher.kafka.commits import Commits
+from headrace.dispatcher.kafka.groups import Group, group_consumer
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.tenure import Tenure
-from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import LaneName
 from headrace.telemetry.logs import Log
@@ -31,10 +31,6 @@ _RECLAIM_S = 1.0
 """A late claimant learns from the group within two heartbeats that it is none any more."""
 _NOTHING = TopicPartition("", 0)
 """`getmany` of this gives no record, and tells errors."""
-_HOURS_MS = 12 * 3_600_000
-"""aiokafka's own poll watchdog is set out of the way: a busy dispatcher is not a dead one."""
-_TOPICS_AGE_MS = 30_000
-"""A partition that is added to a topic is read so much later at most; the default is five minutes."""
 
 Sink = Callable[[Tenure, "list[ConsumerRecord[bytes, bytes]]"], None]
 
@@ -58,7 +54,6 @@ class Source(ConsumerRebalanceListener):
         revoked: Callable[[], None],
         log: Log,
     ) -> None:
-        timing = config.dispatcher
         self.group = group.name
         self.tenures: dict[TopicPartition, Tenure] = {}
         self.rebalances = 0
@@ -70,7 +65,6 @@ class Source(ConsumerRebalanceListener):
         self._room = room
         self._revoked = revoked
         self._log = log
-        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._lingering: list[Tenure] = []
         """Tenures that ended here and still have calls running."""
         self._suspects: list[TopicPartition] = []
@@ -81,21 +75,8 @@ class Source(ConsumerRebalanceListener):
         """Whether no partition is being claimed anew."""
         self._settled.set()
         self._reclaim_s = 0.0
-        self._consumer = AIOKafkaConsumer(
-            **client_options(config.kafka),
-            client_id=group.name,
-            group_id=group.name,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=round(timing.session_timeout_s * 1000),
-            heartbeat_interval_ms=round(timing.heartbeat_s * 1000),
-            rebalance_timeout_ms=30_000,
-            max_poll_interval_ms=_HOURS_MS,
-            metadata_max_age_ms=_TOPICS_AGE_MS,
-            fetch_max_wait_ms=group.fetch_wait_ms,
-            max_partition_fetch_bytes=group.fetch_bytes,
-        )
+        self._consumer = group_consumer(config, group)
+        self._commits = Commits(self._consumer, group.name, log)
 
     async def start(self) -> None:
         """Connect and join the group. Raises `KafkaError` where it may be called again."""
@@ -164,7 +145,11 @@ class Source(ConsumerRebalanceListener):
         if tenure is None:
             return
         if records[0].offset != tenure.tracker.expected:
-            await self._explain(tp, tenure, records[0].offset)
+            # Not what was to come next: a gap, records lost, or another log of the same name.
+            if records[0].offset < tenure.tracker.expected:
+                tenure.owned, tenure.astray = False, True
+                return
+            await self._takeover.tell_gap(tenure, tenure.tracker.expected)
         tenure.tracker.expected = records[-1].offset + 1
         self._sink(tenure, records)
 
@@ -187,31 +172,19 @@ class Source(ConsumerRebalanceListener):
         self._settled.clear()
         try:
             lost = {tp: one for tp, one in self.tenures.items() if not one.owned}
-            positions = {
-                tp: OffsetAndMetadata(one.tracker.watermark, one.bookmark)
-                for tp, one in lost.items()
-            }
-            try:
-                await self._consumer.commit(positions)
-            except (KafkaError, IllegalStateError) as error:
-                self._log.info("claim_left", group=self.group, code=type(error).__name__)
+            if not await self._commits.knows(list(lost.values())):
                 return
             self._log.warning("claimed_again", group=self.group, partitions=len(lost))
             self._revoked()
             self._linger(list(lost.values()))
             await self._claim(list(lost))
+            for tp, before in lost.items():
+                if tp in self.tenures and not before.astray:
+                    self.tenures[tp].adopt(before)
+                    self._journals.want_snap(self.tenures[tp])
+            await self._journals.flush()
         finally:
             self._settled.set()
-
-    async def _explain(self, tp: TopicPartition, tenure: Tenure, offset: int) -> None:
-        """A record that does not follow the one before: a gap, records lost, or another topic."""
-        if offset < tenure.tracker.expected:
-            # Not of the log that was read so far: claimed anew, it is looked at from its beginning.
-            tenure.owned = False
-            return
-        first = (await self._consumer.beginning_offsets([tp]))[tp]
-        if first > tenure.tracker.expected:
-            self._takeover.tell_lost(tp, tenure.tracker.expected, first)
 
     def _choose(self) -> list[TopicPartition]:
         while self._suspects:
@@ -266,7 +239,7 @@ class Source(ConsumerRebalanceListener):
             self._journals.want_snap(tenure)
         self._revoked()
         await self._journals.flush()
-        await self._commit(tenures)
+        await self._commits.commit(tenures)
         await self._make_certain([tenure for tenure in tenures if tenure.running])
         self._takeover.forget(tenures)
         self._linger(tenures)
@@ -307,10 +280,10 @@ class Source(ConsumerRebalanceListener):
                 continue
             if self._closing:
                 return  # assigned while the group was being left: the next owner claims it anew
+            tenures = {tp: one for tp, one in tenures.items() if tp in self._consumer.assignment()}
             for tp, tenure in tenures.items():
                 self._consumer.seek(tp, tenure.tracker.next_offset)
-            tenures = {tp: one for tp, one in tenures.items() if tp in self._consumer.assignment()}
-            self._committed.clear()
+            self._commits.forget()
             self._unreadable.clear()
             self.tenures.update(tenures)
             self.resume()
@@ -324,23 +297,4 @@ class Source(ConsumerRebalanceListener):
 
     async def commit(self) -> None:
         """Commit the watermarks that moved."""
-        await self._commit(list(self.tenures.values()))
-
-    async def _commit(self, tenures: list[Tenure]) -> None:
-        offsets = {}
-        for tenure in tenures:
-            tp = TopicPartition(tenure.topic, tenure.partition)
-            position = OffsetAndMetadata(tenure.tracker.watermark, tenure.bookmark)
-            if self._committed.get(tp) != position:
-                offsets[tp] = position
-        if not offsets:
-            return
-        try:
-            await self._consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            # Normal after a rebalance: the next owner reads the journal, which knows more.
-            self._log.info("commit_refused", group=self.group, code=type(error).__name__)
-        except KafkaError as error:
-            self._log.warning("commit_failed", group=self.group, code=type(error).__name__)
-        else:
-            self._committed.update(offsets)
+        await self._commits.commit(list(self.tenures.values()))

@@ -9,7 +9,8 @@ from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.source import Source
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Clock
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.names import LaneName
 
 BURY_S = 0.25

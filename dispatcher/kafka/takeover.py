@@ -14,7 +14,8 @@ from headrace.dispatcher.kafka.follower import Follower, Take
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.sourcelogs import SourceLog, SourceLogs
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.journal import WORK, Claim, ProcessId, SessionId, decode
 from headrace.schemas.names import LaneName
 from headrace.schemas.topics import Topics
@@ -118,6 +119,13 @@ class Takeover:
                 self._journals.want_snap(tenure)
         await self._journals.flush()
         return tenures
+
+    async def tell_gap(self, tenure: Tenure, expected: int) -> None:
+        """A record came that does not follow the one before; where that is no gap, records were lost."""
+        tp = TopicPartition(tenure.topic, tenure.partition)
+        first, _ = (await self._follower.bounds([tp]))[tp]
+        if first > expected:
+            self.tell_lost(tp, expected, first)
 
     def tell_lost(self, tp: TopicPartition, first: int, end: int) -> None:
         """Records from `first` up to `end`, exclusive, are gone, and nobody has read them."""

@@ -124,3 +124,10 @@ def test_who_beat_within_the_last_records_lives_whatever_the_brokers_clock_says(
         fleet.beat(Beat(process(f"p{number}"), 0), at_ms)
         recent = [*recent, number][-(DEAD_AFTER_MS // GAP_MS + 1) :]
         assert all(fleet.alive(process(f"p{seen}")) for seen in recent)
+
+
+def test_a_lapse_is_counted_when_own_beats_come_back_after_a_pause() -> None:
+    own = Fleet(process("own"))
+    for sent_ms in (0, 1_000, 4_001, 5_000):
+        own.beat(Beat(process("own"), sent_ms), sent_ms)
+    assert own.lapses == 1

@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from headrace.dispatcher.journal import bookmark
-from headrace.dispatcher.tenure import SourceRecord, Tenure
+from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.journal import (
+    CONVICTED,
     LOST,
     Bury,
     Claim,
     InFlight,
+    Mark,
     ProcessId,
     Release,
     SessionId,
@@ -262,3 +265,31 @@ class Elders(RuleBasedStateMachine):
 
 Elders.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestElders = Elders.TestCase
+
+
+def test_a_tenure_adopts_what_its_own_process_runs_and_has_done() -> None:
+    """The journal takes nothing from a session that another has replaced without its knowledge."""
+    before, after = tenure(of=session("own", 1)), tenure(of=session("own", 2))
+    for offset in range(3):
+        before.admit(Record(offset=offset))
+    before.started(0, 1)
+    before.finished(2)
+    after.adopt(before)
+    assert [after.admit(Record(offset=offset)) for offset in range(3)] == [False, True, False]
+    after.follow(Work(before.session, [], [(0, "completed")]), 9)
+    assert after.tracker.watermark == 1
+
+
+def test_a_buried_suspect_has_one_crash_more_and_one_on_trial_is_convicted() -> None:
+    owner = tenure(elders=[elder(0), elder(1), elder(2, attempt=-1)])
+    owner.follow(Work(A, [], [], [(1, True)]), 4)
+    bury(owner, nobody)
+    assert owner.crashes == {0: 1, 1: CONVICTED}
+    assert owner.lost == {0: 1, 1: 1, 2: -1}
+
+
+def test_the_marks_of_a_delay_partition_go_to_the_successor() -> None:
+    owner = tenure(delay_ms=1000)
+    owner.mark(Mark("p", 3, A, 1, 50), 40)
+    owner.mark(Mark("q", 4, A, 1, 90), 60)
+    assert owner.snap().marks == [Mark("q", 4, A, 1, 90)]
