@@ -20,7 +20,7 @@ from benchmarks.harness.machine import machine_rows, raise_file_limit
 from benchmarks.report.rows import as_json
 from faults import cases
 from faults.rig.case import CASES, Case
-from faults.rig.row import Row, as_figures, as_table, with_table
+from faults.rig.row import Row, as_table, with_figures, with_table
 from faults.rig.run import play_all
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,8 @@ def main(
     else:
         shutil.rmtree(folder, ignore_errors=True)
     if write and not smoke:
-        RESULTS.write_text(as_json([*machine, *as_figures(rows)]), encoding="utf-8")
+        old = RESULTS.read_text("utf-8") if RESULTS.exists() else ""
+        RESULTS.write_text(as_json([*machine, *with_figures(old, rows)]), encoding="utf-8")
         PAGE.write_text(with_table(PAGE.read_text("utf-8"), rows), encoding="utf-8")
     raise typer.Exit(1 if failed else 0)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.rig.row import BEGIN, END, Row, as_figures, with_table
+from benchmarks.report.rows import as_json
+from faults.rig.row import BEGIN, END, Row, as_figures, with_figures, with_table
 
 PAGE = f"before\n{BEGIN}\n{END}\nafter\n"
 
@@ -48,6 +49,12 @@ def test_a_page_without_markers_is_refused() -> None:
 def test_a_case_with_findings_is_not_held_in_the_results_either() -> None:
     first, *_ = as_figures([row("F18", "lost one")])
     assert (first.id, first.value, first.held) == ("F18", 1, False)
+
+
+def test_the_results_keep_what_was_not_run_again() -> None:
+    old = as_json(as_figures([row("F2"), row("F18", "lost one")]))
+    figures = with_figures(old, [row("F18")])
+    assert figures == as_figures([row("F2"), row("F18")])
 
 
 def test_the_page_in_the_repository_has_the_markers() -> None:

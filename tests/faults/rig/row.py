@@ -72,6 +72,14 @@ def as_figures(rows: Sequence[Row]) -> list[Figure]:
     return [figure for row in rows for figure in _figures(row)]
 
 
+def with_figures(results: str, rows: Sequence[Row]) -> list[Figure]:
+    """The figures of `rows`, and those that the old `results` (JSON) hold of other faults."""
+    kept = msgspec.json.decode(results or "[]", type=list[Figure])
+    again = {row.id for row in rows}
+    figures = [one for one in kept if one.id.startswith("F") and one.id not in again]
+    return sorted([*figures, *as_figures(rows)], key=lambda one: int(one.id[1:]))
+
+
 def _figures(row: Row) -> list[Figure]:
     again = row.reexecuted <= row.allowed
     return [
