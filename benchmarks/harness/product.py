@@ -62,6 +62,7 @@ def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: 
         "ingress": {
             "listen": f"127.0.0.1:{port}",
             "metrics_listen": f"127.0.0.1:{metrics[0]}",
+            "index_dir": str(ground.folder / "index"),
         },
         "dispatcher": {"metrics_listen": f"127.0.0.1:{metrics[1]}"},
         "deployments": [

@@ -13,9 +13,10 @@ Tree = dict[str, object]
 
 @dataclass(frozen=True)
 class Layout:
-    """The ports of one stack and where its Kafka is."""
+    """The ports of one stack, where its Kafka is, and the folder of its index."""
 
     bootstrap: str
+    index: str
     ingress: int
     ingress_metrics: int
     mock: int
@@ -40,10 +41,11 @@ def names_of_ports(dispatchers: int, *, local_model: bool) -> list[str]:
     return [*names, "model"] if local_model else names
 
 
-def layout_of(bootstrap: str, ports: Mapping[str, int], dispatchers: int) -> Layout:
+def layout_of(bootstrap: str, index: str, ports: Mapping[str, int], dispatchers: int) -> Layout:
     """Ports by name, as `names_of_ports` lists them."""
     return Layout(
         bootstrap=bootstrap,
+        index=index,
         ingress=ports["ingress"],
         ingress_metrics=ports["ingress-metrics"],
         mock=ports["mock"],
@@ -80,6 +82,7 @@ def configuration(layout: Layout, overlay: Mapping[str, object]) -> Tree:
             "listen": f"{LOOPBACK}:{layout.ingress}",
             "metrics_listen": f"{LOOPBACK}:{layout.ingress_metrics}",
             "drain_s": 10,
+            "index_dir": layout.index,
         },
         "dispatcher": {"drain_s": 30},
         "deployments": deployments,
@@ -106,6 +109,7 @@ def overrides(layout: Layout, *, own_kafka: bool) -> dict[str, str]:
         "HEADRACE__KAFKA__BOOTSTRAP_SERVERS": json.dumps([layout.bootstrap]),
         "HEADRACE__INGRESS__LISTEN": f"{LOOPBACK}:{layout.ingress}",
         "HEADRACE__INGRESS__METRICS_LISTEN": f"{LOOPBACK}:{layout.ingress_metrics}",
+        "HEADRACE__INGRESS__INDEX_DIR": layout.index,
     }
     if own_kafka:  # one broker, without passwords
         environ["HEADRACE__KAFKA__REPLICATION_FACTOR"] = "1"

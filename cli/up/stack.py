@@ -171,7 +171,7 @@ class Stack:
         names = names_of_ports(self._count, local_model=self._local_model)
         free = free_ports(len(names))
         ports = {name: self._port(name) or port for name, port in zip(names, free, strict=True)}
-        self._layout = layout_of(bootstrap, ports, self._count)
+        self._layout = layout_of(bootstrap, str(self.data_dir / "index"), ports, self._count)
         if self._own_config:
             tree = configuration(self._layout, self._overlay)
             text = yaml.safe_dump(tree, sort_keys=False)
