@@ -17,7 +17,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from headrace.ingress.index.index import BATCH, Index
 from headrace.ingress.index.progress import NotCaughtUp, Voided
 from headrace.ingress.index.store import Place, is_broken
-from headrace.ingress.kafka.connect import closed
+from headrace.ingress.kafka.connect import closed, started
 from headrace.schemas import claims, status
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import KafkaConfig
@@ -116,7 +116,7 @@ class Follower:
             max_partition_fetch_bytes=FETCH_BYTES,
         )
         try:
-            await consumer.start()
+            await started(consumer.start())
             await self._seek(consumer)
             self._index.connect(lambda place: _end_of(consumer, place))
             self._trouble = ""

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from headrace.ingress.kafka.connect import closed
+from headrace.ingress.kafka.connect import closed, started
 from headrace.schemas import replies
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import KafkaConfig
@@ -138,7 +138,7 @@ class Results:
                 max_partition_fetch_bytes=64 * 1024,
             )
             try:
-                await consumer.start()
+                await started(consumer.start())
                 await self._serve(consumer)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._log.warning("results_unreadable", error=repr(error))

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from headrace.ingress.kafka.connect import closed, is_cancelled
+from headrace.ingress.kafka.connect import closed, is_cancelled, started
 from headrace.schemas import replies
 from headrace.schemas.names import RequestId
 from headrace.schemas.records import MalformedRecord
@@ -185,7 +185,7 @@ class _Reader:
             )
             consumer.assign([self._place])
             try:
-                await consumer.start()
+                await started(consumer.start())
                 self._new += [tap for taps in self._taps.values() for tap in taps]
                 self._taps.clear()
                 await self._read(consumer)

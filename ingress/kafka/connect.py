@@ -1,7 +1,8 @@
-"""How this room's Kafka clients end, and what their errors mean to an operator."""
+"""How this room's Kafka clients start and end, and what their errors mean to an operator."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -15,6 +16,8 @@ from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
 
 RETRY_AFTER_S = 2.0
+START_S = 1.0
+"""How long a client that nobody wants any more may take to start."""
 
 AWAY = Refusal(Code.KAFKA_UNAVAILABLE, "Kafka does not answer.", retry_after_s=RETRY_AFTER_S)
 MISSING = Refusal(Code.KAFKA_TOPIC_MISSING, "A topic is missing.", retry_after_s=RETRY_AFTER_S)
@@ -22,6 +25,20 @@ DENIED = Refusal(
     Code.KAFKA_ACL_DENIED, "Kafka denies a right that is needed.", retry_after_s=RETRY_AFTER_S
 )
 STARTING = Refusal(Code.NOT_READY, "Not connected to Kafka yet.", retry_after_s=RETRY_AFTER_S)
+
+
+async def started(starting: Coroutine[Any, Any, None]) -> None:
+    """Await the start of a client. Whoever is cancelled meanwhile waits for its first answer, a while:
+    aiokafka would leave the connection open over which it asked.
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=START_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def closed(closing: Awaitable[None]) -> None:

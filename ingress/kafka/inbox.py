@@ -10,7 +10,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from headrace.ingress.intake.progress import Place
-from headrace.ingress.kafka.connect import closed
+from headrace.ingress.kafka.connect import closed, started
 from headrace.telemetry.logs import Log
 
 BATCH_RECORDS = 200
@@ -59,7 +59,7 @@ class Inboxes(ConsumerRebalanceListener):
     async def open(self) -> None:
         """Join. Raises `KafkaError`."""
         self._consumer.subscribe(self._topics, listener=self)
-        await self._consumer.start()
+        await started(self._consumer.start())
 
     async def poll(self) -> list[Record]:
         """What came since the last call, each partition in its order. Raises `KafkaError`."""

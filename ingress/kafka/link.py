@@ -13,6 +13,7 @@ from headrace.ingress.kafka.connect import (
     AWAY,
     STARTING,
     is_cancelled,
+    started,
     trouble_of,
 )
 from headrace.ingress.kafka.outbox import Outbox
@@ -114,7 +115,7 @@ class Link:
         self._alarm.clear()
         self._small = small = Producer(self._options, name=f"{self._instance}-small")
         async with asyncio.timeout(CONNECT_S):
-            await small.start()
+            await started(small.start())
         await self._check(small, PROBE_TIMEOUT_S)
         counts = {topic: small.partitions_of(topic) for topic in (self._replies, self._results)}
         async with asyncio.timeout(CONNECT_S):
@@ -192,7 +193,7 @@ class Link:
         producer = Producer(self._options, name=f"{self._instance}-large", compression="zstd")
         try:
             async with asyncio.timeout(CONNECT_S):
-                await producer.start()
+                await started(producer.start())
             await producer.learn(list(self._needed))
             self._large = producer
         except (KafkaError, OSError, TimeoutError) as error:

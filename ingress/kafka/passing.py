@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.intake.check import InboxRecord, Rejected, foreign_headers
+from headrace.ingress.kafka.connect import started
 from headrace.ingress.kafka.producer import Producer
 from headrace.schemas import records, replies, status
 from headrace.schemas.errors import CATALOGUE, error_body
@@ -43,7 +44,7 @@ class Passing:
     async def open(self) -> None:
         """Connect, and learn the lanes. Raises `KafkaError` or `TimeoutError`."""
         async with asyncio.timeout(CONNECT_S):
-            await self._producer.start()
+            await started(self._producer.start())
             needed = [self._topics.requests(lane) for lane in self._lanes]
             await self._producer.learn([*needed, self._topics.dead_letters, self._topics.results])
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from headrace.ingress.board import ReplyBoard
-from headrace.ingress.kafka.connect import closed
+from headrace.ingress.kafka.connect import closed, started
 from headrace.schemas import replies
 from headrace.schemas.names import InstanceId
 from headrace.schemas.records import MalformedRecord
@@ -64,7 +64,7 @@ class ReplyReader:
         )
         self._consumer = consumer
         consumer.assign(places)
-        await consumer.start()
+        await started(consumer.start())
         new = [place for place in places if place not in self._positions]
         ends = await consumer.end_offsets(new) if new else {}
         self._positions = {

@@ -10,6 +10,7 @@ from faults.rig.case import case
 from faults.rig.fleet import Shape
 from faults.rig.play import Play
 from faults.rig.process import Process
+from faults.rig.proxy import Way as TcpWay
 from headrace.cli.mock.log import LoggedCall, Outcome
 from support.http_client import Answered
 from support.installation import chat
@@ -101,10 +102,13 @@ def is_error(answer: Answered, stream: bool) -> bool:
 
 @case(
     "F38",
-    "streams that break in nine ways after some chunks",
+    "streams that break in eleven ways after some chunks",
     "P11 P10",
     shape=Shape(
-        mock="sign=1", deployment={"timeouts": {"stall_s": 3}}, overlay={"models": ONE_CALL}
+        mock="sign=1",
+        deployment={"timeouts": {"stall_s": 3}},
+        overlay={"models": ONE_CALL},
+        upstream_proxy=True,
     ),
     smoke=True,
 )
@@ -121,6 +125,17 @@ async def f38(play: Play) -> None:
         errors = len(play.failures()) - before
         clean = fault == "huge_line"  # within every bound: it is passed on
         play.expect(clean or errors == 4, f"{fault}: {errors} of 4 streams ended with an error")
+    for way in (TcpWay(reset_after=2_000), TcpWay(fin_after=2_000)):
+        before = len(play.failures())
+        proxy = play.fleet.upstream
+        proxy.reset()  # counts begin with a connection
+        proxy.treat(down=way)
+        async with play.load(4, 100, Mix(ways={Way.STREAM: 1}, timeout_s=30, script="tokens=40")):
+            pass
+        proxy.treat()
+        proxy.reset()
+        errors = len(play.failures()) - before
+        play.expect(errors == 4, f"{way}: {errors} of 4 streams ended with an error")
     answer = await play.ask(chat("after all of them"))
     play.expect(answer.status == 200, f"afterwards: status {answer.status}")
 
