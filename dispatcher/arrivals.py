@@ -20,9 +20,13 @@ from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.handover import mark_of, origin
+from headrace.schemas.headers import H
 from headrace.schemas.journal import counts
+from headrace.schemas.names import RequestId, Tenant
 
 Spawn = Callable[[Coroutine[None, None, None]], None]
+_ORIGINS = frozenset({H.HANDED_ON_FROM.value, H.PARKED_FROM.value})
+_NOBODY = Tenant("")
 
 
 class Arrivals:
@@ -63,7 +67,9 @@ class Arrivals:
                 return
             if not tenure.admit(record):
                 # Done or held: its id counts as seen all the same.
-                if not tenure.delay_ms:
+                if tenure.delay_ms:
+                    _same_hand_over(tenure, record)
+                else:
                     same_request(record, tenure.seen)
             elif tenure.delay_ms and self._is_past(tenure, record):
                 continue
@@ -73,10 +79,16 @@ class Arrivals:
                 understood(tenure, record, understand(record, tenure, lane))
 
     def _is_past(self, tenure: Tenure, record: SourceRecord) -> bool:
-        """A mark, or a hand-over of somebody who had been replaced."""
+        """A mark, a hand-over of somebody who had been replaced, or one that was written twice."""
         mark = mark_of(record.headers, record.offset)
         if mark is not None:
             self._journals.marked(tenure, mark, self._clock.now_ms())
+            return True
+        twice = _same_hand_over(tenure, record)
+        if twice and record.offset not in tenure.lost:
+            # Its producer died before it knew that the first one was written.
+            self._metrics.duplicates.inc()
+            self._journals.finished(tenure, record.offset, "duplicate")
             return True
         if not tenure.marks:
             return False
@@ -84,7 +96,7 @@ class Arrivals:
         if was is None or counts(tenure.marks.get(was.place, ()), was.session, record.offset):
             return False
         self._metrics.fenced.inc()
-        self._journals.finished(tenure, record.offset, "orphan")
+        self._journals.finished(tenure, record.offset, "fenced")
         return True
 
     def _understood(
@@ -116,3 +128,11 @@ class Arrivals:
         refused = unseen(record, Code.IDEMPOTENCY_MISMATCH, message, Reason.IDEMPOTENCY_MISMATCH)
         self._settlement.begin_rejection(tenure, record)
         spawn(self._settlement.reject(tenure, record, refused))
+
+
+def _same_hand_over(tenure: Tenure, record: SourceRecord) -> bool:
+    """Whether a hand-over of the same attempt, from the same place and session, was read before."""
+    told = [value for name, value in record.headers if name in _ORIGINS]
+    if not told:
+        return False
+    return tenure.seen.look(_NOBODY, RequestId(repr(told)), 0, b"") is not Sight.NEW

@@ -60,6 +60,8 @@ class Unreadable(msgspec.Struct, frozen=True):
     lasting_for: Tenant | None = None
     """Whose it is, if it has a kind: then its end is told on `status` too."""
     reason: Reason = Reason.REJECTED_RECORD
+    lost: int = 0
+    """The attempt that was lost last, of a record that ran before."""
 
 
 def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waiting | Unreadable:
@@ -122,14 +124,18 @@ def same_request(record: SourceRecord, seen: Seen) -> None:
     seen.look(known.tenant, known.id, known.replays, known.body)
 
 
-def unseen(record: SourceRecord, code: Code, message: str, reason: Reason) -> Unreadable:
+def unseen(
+    record: SourceRecord, code: Code, message: str, reason: Reason, *, lost: int = 0
+) -> Unreadable:
     """Refuse a record whose body is not to be looked at, or is not the one that its id stands for.
 
     No state is told of it: the id may be that of another record, whose state it would end.
     """
     refused = _unreadable(record, message)
     lasting = refused.lasting_for if reason is Reason.CRASHED_WORKER else None
-    return msgspec.structs.replace(refused, code=code, reason=reason, lasting_for=lasting)
+    return msgspec.structs.replace(
+        refused, code=code, reason=reason, lasting_for=lasting, lost=lost
+    )
 
 
 def lost_attempt(number: int, at_ms: int) -> Attempt:

@@ -67,7 +67,10 @@ class Recovery:
     def take(self, tenure: Tenure, record: SourceRecord, accept: Accept, spawn: Spawn) -> None:
         """A record for which `tenure.suspicious` holds."""
         if tenure.crashes.get(record.offset, 0) >= CONVICTED:
-            refused = unseen(record, Code.CRASHED_WORKER, _CRASHED, Reason.CRASHED_WORKER)
+            lost = abs(tenure.lost.get(record.offset, 0))
+            refused = unseen(
+                record, Code.CRASHED_WORKER, _CRASHED, Reason.CRASHED_WORKER, lost=lost
+            )
             accept(tenure, record, refused)
         elif record.offset in tenure.lost:
             spawn(self._look_into(tenure, record, accept))

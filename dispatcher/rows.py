@@ -1,8 +1,9 @@
 """The rows that a request with a kind gets on `status`: values made of what is known here. No I/O."""
 
+from headrace.dispatcher.intake import Unreadable
 from headrace.dispatcher.outcome import Ending, queue_ms
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.names import DeploymentName, RequestId, Tenant
+from headrace.schemas.names import DeploymentName, Tenant
 from headrace.schemas.status import Running, Terminal
 
 
@@ -40,12 +41,13 @@ def terminal(waiting: Waiting, ending: Ending, result: tuple[int, int, int] | No
 
 
 def rejected(
-    tenant: Tenant, request_id: RequestId, ending: Ending, result: tuple[int, int, int] | None
+    tenant: Tenant, refused: Unreadable, ending: Ending, result: tuple[int, int, int] | None
 ) -> Terminal:
-    """It could not be read, and ended without a call."""
+    """It could not be read, or never again; without an answer of an upstream."""
     return Terminal(
         tenant=tenant,
-        id=request_id,
+        id=refused.id,
+        attempts=refused.lost,
         outcome=ending.outcome,
         status=ending.status,
         code=ending.code,

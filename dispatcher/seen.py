@@ -1,6 +1,6 @@
 """Which requests of a partition were read already, in little memory. No I/O.
 
-Two generations of open-addressed tables, 12 bytes a slot: at least the last `GENERATION` ids are known,
+Two generations of open-addressed tables, 12 bytes a slot: at least the last `generation` ids are known,
 at most twice as many. An id is kept as its 64-bit hash under this process's secret seed, so nobody can
 choose two that meet; by chance two of them meet once in 10^14 requests.
 """
@@ -12,6 +12,8 @@ from enum import Enum, auto
 from headrace.schemas.names import RequestId, Tenant
 
 GENERATION = 65_536
+FEW = 4_096
+"""Enough where a repetition comes within seconds."""
 _FIRST_SLOTS = 256
 _WORD = (1 << 64) - 1
 
@@ -61,7 +63,8 @@ class _Table:
 class Seen:
     """The requests that were read from one partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, generation: int = GENERATION) -> None:
+        self._generation = generation
         self._young = _Table()
         self._old = _Table()
 
@@ -76,6 +79,6 @@ class Seen:
         if old.count and old.keys[before := old.slot(key)]:
             return Sight.SAME if old.sums[before] == checksum else Sight.OTHER_BODY
         young.fill(at, key, checksum)
-        if young.count >= GENERATION:
+        if young.count >= self._generation:
             self._old, self._young = young, _Table()
         return Sight.NEW

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from headrace.dispatcher import rows
 from headrace.dispatcher.delays import tier_for
-from headrace.dispatcher.intake import Unreadable
+from headrace.dispatcher.intake import Unreadable, lost_attempt
 from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.letters import Letters
@@ -175,6 +175,8 @@ class Settlement:
         """A record that cannot be read: dead letter, an answer if it has an address, and on."""
         # On a lane these headers would be the producer's own.
         history = attempts_of(record.headers) if tenure.delay_ms else ()
+        if unreadable.lost:
+            history = (*history, lost_attempt(unreadable.lost, record.timestamp))
         headers = dead_letter_headers(
             record.headers, unreadable.source, reason=unreadable.reason.value, history=history
         )
@@ -225,13 +227,15 @@ class Settlement:
         if unreadable.reply is not None:
             try:
                 reply = _reply(unreadable.id, ending)
+                reply.attempts = unreadable.lost
+                reply.attempt = max(1, unreadable.lost)
                 place = await self._replies.final(unreadable.reply, reply)
             except Undeliverable as error:
                 self._log.warning(
                     "reply_undeliverable", request_id=unreadable.id, reason=str(error)
                 )
         if unreadable.lasting_for is not None:
-            row = rows.rejected(unreadable.lasting_for, unreadable.id, ending, place)
+            row = rows.rejected(unreadable.lasting_for, unreadable, ending, place)
             await self._states.ended(row)
 
     async def _too_large(self, waiting: Waiting, message: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 from headrace.dispatcher.journal import JournalState, after_crash, bookmark
 from headrace.dispatcher.offsets import OffsetTracker
-from headrace.dispatcher.seen import Seen
+from headrace.dispatcher.seen import FEW, GENERATION, Seen
 from headrace.dispatcher.source_record import SourceRecord
 from headrace.schemas.journal import (
     LOST,
@@ -83,7 +83,7 @@ class Tenure:
         self.careful_until = careful_until
         self.parked: set[int] = set()
         """Offsets that are done for their partition while their calls run on."""
-        self.seen = Seen()
+        self.seen = Seen(FEW if delay_ms else GENERATION)
         self._held: dict[int, SourceRecord] = {}
         self._burying: set[int] = set()
         self._stamps: dict[int, int] = {}

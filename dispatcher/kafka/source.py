@@ -117,8 +117,7 @@ class Source(ConsumerRebalanceListener):
                 continue
             assignment = self.rebalances
             try:
-                # Asked without a partition too: after an error aiokafka joins the group again only
-                # when that error was picked up here.
+                # Asked without a partition too: only so does aiokafka join again after an error.
                 batches = await self._consumer.getmany(
                     *(opened or (_NOTHING,)), timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
                 )
@@ -166,8 +165,7 @@ class Source(ConsumerRebalanceListener):
     async def _reclaim(self) -> None:
         """A process that claims late, after it has lost the partition, may die and leave it unread.
 
-        The group knows who is right: it takes commits of its members only. Whoever is refused here is
-        the late one, and gives the partition up with the rebalance that follows.
+        The group knows who is right: whose commits it refuses is late, and gives the partition up.
         """
         self._settled.clear()
         try:
@@ -225,10 +223,9 @@ class Source(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: "list[TopicPartition]") -> None:
         """Before others may claim: everything started or done is in the journal, and committed."""
         with contextlib.suppress(TimeoutError):
+            # A CLAIM under way would else come after the successor's.
             async with asyncio.timeout(_CERTAIN_S):
-                await (
-                    self._settled.wait()
-                )  # a CLAIM under way would else come after the successor's
+                await self._settled.wait()
         tenures = [self.tenures.pop(tp) for tp in list(revoked) if tp in self.tenures]
         if tenures:
             await self._give_back(tenures)
@@ -238,8 +235,11 @@ class Source(ConsumerRebalanceListener):
             tenure.owned = False
             self._journals.want_snap(tenure)
         self._revoked()
+        assignment = self.rebalances
         await self._journals.flush()
-        await self._commits.commit(tenures)
+        if assignment == self.rebalances:
+            # Else a member that was thrown out meanwhile, and has joined again, commits what is old.
+            await self._commits.commit(tenures)
         await self._make_certain([tenure for tenure in tenures if tenure.running])
         self._takeover.forget(tenures)
         self._linger(tenures)

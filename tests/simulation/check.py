@@ -11,6 +11,7 @@ from simulation.clock import EPOCH_S, Process
 from simulation.story import Request, Story
 from simulation.upstream import Made, Model
 
+from headrace.dispatcher.ports import Break
 from headrace.schemas import status
 from headrace.schemas.headers import H
 from headrace.schemas.topics import Topics
@@ -110,7 +111,11 @@ def _outcome(request: Request, witness: Witness, calls: list[Made]) -> Iterator[
 
 
 def _executions(request: Request, witness: Witness, calls: list[Made]) -> Iterator[str]:
-    """P3: calls <= recorded attempts + calls in flight at each strike; never two at once."""
+    """P3: calls <= recorded attempts + calls in flight at each strike; never two at once.
+
+    What was never sent reached no upstream: it is not a call.
+    """
+    calls = [made for made in calls if made.step.broken is not Break.NOT_SENT]
     recorded = [int(dict(r.headers).get(H.ATTEMPT, b"0")) for r in witness.finals[request.id]]
     recorded += [row.attempt for row in witness.ended[request.id]]
     attempts = max(recorded, default=0)
