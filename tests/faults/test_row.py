@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.report.rows import as_json
@@ -49,6 +50,12 @@ def test_a_page_without_markers_is_refused() -> None:
 def test_a_case_with_findings_is_not_held_in_the_results_either() -> None:
     first, *_ = as_figures([row("F18", "lost one")])
     assert (first.id, first.value, first.held) == ("F18", 1, False)
+
+
+def test_a_case_that_held_too_late_is_not_held() -> None:
+    late = msgspec.structs.replace(row("F18"), late=("recovered after 13 s",))
+    assert not late.held
+    assert not late.findings
 
 
 def test_the_results_keep_what_was_not_run_again() -> None:

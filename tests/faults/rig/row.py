@@ -29,12 +29,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     allowed: int
     recover_s: float | None
     findings: tuple[str, ...]
+    late: tuple[str, ...] = ()
+    """What held, but not in time."""
     took_s: float = 0.0
 
     @property
     def held(self) -> bool:
         """Nothing was found against it."""
-        return not self.findings
+        return not self.all_findings
+
+    @property
+    def all_findings(self) -> tuple[str, ...]:
+        """What did not hold, and what did not hold in time."""
+        return self.findings + self.late
 
     def cells(self) -> tuple[str, ...]:
         """As the tables show it."""
@@ -83,7 +90,7 @@ def with_figures(results: str, rows: Sequence[Row]) -> list[Figure]:
 def _figures(row: Row) -> list[Figure]:
     again = row.reexecuted <= row.allowed
     return [
-        Figure(row.id, row.what, len(row.findings), "findings", f"0: {row.holds}", row.held),
+        Figure(row.id, row.what, len(row.all_findings), "findings", f"0: {row.holds}", row.held),
         Figure(row.id, "requests in", row.requests, "requests"),
         Figure(row.id, "answered", row.answered, "requests"),
         Figure(row.id, "lost", row.lost, "requests", "0", row.lost == 0),

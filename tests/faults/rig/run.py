@@ -101,7 +101,7 @@ async def play_case(case: Case, brokers: Brokers, folder: Path) -> Row:
         broke.append(f"the checker failed: {type(error).__name__}: {error}")
         row = _judged(case, folder, play, broke)
     row = msgspec.structs.replace(row, took_s=round(time.monotonic() - began, 1))
-    (folder / "findings.txt").write_text("\n".join(row.findings))
+    (folder / "findings.txt").write_text("\n".join(row.all_findings))
     return row
 
 
@@ -151,6 +151,7 @@ def _judged(case: Case, folder: Path, play: Play | None, broke: list[str]) -> Ro
         allowed=(counted.allowed if counted else 0) + more,
         recover_s=play.recover_s if play else None,
         findings=tuple(findings),
+        late=tuple(play.late) if play else (),
     )
 
 
