@@ -19,6 +19,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
+TWO = ("-n", "2", "--dist", "loadfile")  # processes; a file's tests share what they set up
 HEADRACE, PYTEST = ("-m", "headrace.cli.main"), ("-m", "pytest")
 
 # Each lock is complete in itself; a row says which extras it locks.
@@ -50,7 +51,7 @@ def check(arguments):
     run("-c", "from importlinter.cli import lint_imports_command as lint; lint()")
     run("-m", "mypy")
     if "--no-tests" not in arguments:
-        replace_by(PYTEST, *arguments)
+        replace_by((*PYTEST, *TWO), *arguments)
 
 
 def lock(_arguments):
@@ -89,7 +90,7 @@ USERS, OURS = "requirements.lock", "requirements-dev.lock"
 TARGETS = {
     "demo": program(USERS, (*HEADRACE, "demo"), DEMO),
     "up": program(USERS, (*HEADRACE, "up"), UP),
-    "test": program(OURS, PYTEST, "run the tests, on a real Kafka"),
+    "test": program(OURS, (*PYTEST, *TWO), "run the tests, on a real Kafka; -m smoke: twelve faults"),
     "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),

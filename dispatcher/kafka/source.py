@@ -154,10 +154,8 @@ class Source(ConsumerRebalanceListener):
 
     def _contested(self) -> bool:
         """Whether others have claimed what the group gives to this process."""
-        if all(tenure.owned for tenure in self.tenures.values()):
-            return False
         now_s = asyncio.get_running_loop().time()
-        if now_s < self._reclaim_s:
+        if now_s < self._reclaim_s or all(tenure.owned for tenure in self.tenures.values()):
             return False
         self._reclaim_s = now_s + _RECLAIM_S
         return True
@@ -234,6 +232,7 @@ class Source(ConsumerRebalanceListener):
         for tenure in tenures:
             tenure.owned = False
             self._journals.want_snap(tenure)
+        self._linger(tenures)  # from now on, so that `forsake` finds them
         self._revoked()
         assignment = self.rebalances
         await self._journals.flush()
@@ -242,7 +241,7 @@ class Source(ConsumerRebalanceListener):
             await self._commits.commit(tenures)
         await self._make_certain([tenure for tenure in tenures if tenure.running])
         self._takeover.forget(tenures)
-        self._linger(tenures)
+        self._linger([])
 
     def _linger(self, tenures: list[Tenure]) -> None:
         every = (*self._lingering, *tenures)

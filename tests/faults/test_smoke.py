@@ -10,7 +10,11 @@ from faults.__main__ import chosen
 from faults.rig.case import Case
 from faults.rig.run import Brokers, play_case
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.smoke,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(240),
+]
 
 SMOKE = chosen("", smoke=True)
 

@@ -49,6 +49,7 @@ class Consumer:
         self._generation = 0
         self._changed: asyncio.Future[None] | None = None
         self._coordinator = self._fetcher = None
+        self._client = _Client()
 
     def subscribe(self, topics: list[str], listener: ConsumerRebalanceListener) -> None:
         self._topics, self._listener = list(topics), listener
@@ -231,3 +232,10 @@ class Consumer:
 def _wake(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+class _Client:
+    """What is left to close of a consumer that could not say good-bye."""
+
+    async def close(self) -> None:
+        """Nothing is open here."""
