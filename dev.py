@@ -90,7 +90,9 @@ USERS, OURS = "requirements.lock", "requirements-dev.lock"
 TARGETS = {
     "demo": program(USERS, (*HEADRACE, "demo"), DEMO),
     "up": program(USERS, (*HEADRACE, "up"), UP),
-    "test": program(OURS, (*PYTEST, *TWO), "run the tests, on a real Kafka; -m smoke: twelve faults"),
+    "test": program(
+        OURS, (*PYTEST, *TWO), "run the tests, on a real Kafka; -m smoke: twelve faults"
+    ),
     "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),

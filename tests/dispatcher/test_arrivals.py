@@ -23,7 +23,9 @@ from support.dispatch import HOUR, LANE, Record, session, tenure
 FIRST, LATER = session("first"), session("later")
 
 
-def handed_on(offset: int, *, by: SessionId = FIRST, attempt: int = 2, parked: bool = False) -> Record:
+def handed_on(
+    offset: int, *, by: SessionId = FIRST, attempt: int = 2, parked: bool = False
+) -> Record:
     """A delay record from one place of a lane."""
     origin = Origin("lane:0:7", attempt, by).encode()
     names = [H.HANDED_ON_FROM, H.PARKED_FROM] if parked else [H.HANDED_ON_FROM]
