@@ -34,6 +34,7 @@ COMPILE = "--generate-hashes --universal --python-version 3.11 --no-header --no-
 
 DEMO = "watch 600 requests survive a failing upstream and a killed dispatcher"
 UP = "run Kafka, ingress, dispatchers and a mock upstream here until Ctrl-C"
+TEST = "run the tests, on a real Kafka; -m smoke: twelve faults"
 TEST_MODEL = "run the tests against a real llama.cpp server with a real model (250 MB, once)"
 BENCH = "measure against the bare loop; table, JSON and SVG in benchmarks/results"
 HISTORY = "send mixed traffic to a whole installation, and judge what came of it"
@@ -90,9 +91,7 @@ USERS, OURS = "requirements.lock", "requirements-dev.lock"
 TARGETS = {
     "demo": program(USERS, (*HEADRACE, "demo"), DEMO),
     "up": program(USERS, (*HEADRACE, "up"), UP),
-    "test": program(
-        OURS, (*PYTEST, *TWO), "run the tests, on a real Kafka; -m smoke: twelve faults"
-    ),
+    "test": program(OURS, (*PYTEST, *TWO), TEST),
     "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),
@@ -159,7 +158,7 @@ def install(lock_name):
             run(*installer, "--require-hashes", "-r", lock_name)
             run(*installer, "--no-deps", "--no-build-isolation", "-e", ".")
         except subprocess.CalledProcessError:
-            stop(registry_advice())
+            sys.exit(registry_advice())
         with open(stamp(lock_name), "w") as written:
             written.write(fingerprint(lock_name))
 
@@ -182,7 +181,7 @@ def make_environment():
     python = find_python()
     shutil.rmtree(VENV, ignore_errors=True)
     if subprocess.call([python, "-m", "venv", VENV]):
-        stop("Could not make .venv. On Debian and Ubuntu: apt install python3-venv")
+        sys.exit("Could not make .venv. On Debian and Ubuntu: apt install python3-venv")
     with open(os.path.join(VENV, ".root"), "w") as root:
         root.write(ROOT)
 
@@ -194,7 +193,7 @@ def find_python():
     for candidate in filter(None, candidates):
         if version_of(candidate) in SUPPORTED:
             return candidate
-    return stop(
+    sys.exit(
         "Headrace needs Python 3.11, 3.12 or 3.13; this is %d.%d and no other is on the PATH.\n"
         "Install one: apt install python3.11 python3.11-venv | dnf install python3.12 |\n"
         "brew install python@3.13 | https://www.python.org/downloads/" % sys.version_info[:2]
@@ -222,7 +221,7 @@ def find_installer():
             run("-m", "pip", "download", "--quiet", *hashed, "--dest", wheels)
         run(*pip, "--no-index", "--find-links", wheels, *hashed)
     except subprocess.CalledProcessError:
-        stop(registry_advice())
+        sys.exit(registry_advice())
     if subprocess.call([PYTHON, "-m", "uv", "--version"], stdout=subprocess.DEVNULL):
         return pip
     asked = [PYTHON, "-m", "pip", "config", "get", "global.index-url"]
@@ -287,11 +286,6 @@ def replace_by(program, *arguments):
     """Become the program, so that signals and its exit code need no passing on."""
     sys.stdout.flush()
     os.execv(PYTHON, [PYTHON, *program, *arguments])
-
-
-def stop(advice):
-    """End with advice and exit code 1."""
-    sys.exit(advice)
 
 
 if __name__ == "__main__":
