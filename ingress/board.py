@@ -28,6 +28,13 @@ GAP_S = 5.0
 """How long a missing chunk may stay missing: longer than a producer's retries in a healthy cluster."""
 
 
+SLOW_S = 5.0
+"""A client that took nothing for so long while more than its backlog waits is cut: a shorter pause may
+be ours, when one fetch of replies brings megabytes before the stream's turn comes."""
+FAR_BEHIND = 8
+"""Times its backlog: a client is cut at once."""
+
+
 class BoardPolicy(msgspec.Struct, frozen=True):
     """The board's bounds."""
 
@@ -78,6 +85,7 @@ class ReplyBoard:
             return b""
         chunk = ready.popleft() if len(ready) == 1 else b"".join(ready)
         ready.clear()
+        waiter.behind_since = 0.0
         self._hold(waiter, -len(chunk))
         return chunk
 
@@ -131,6 +139,8 @@ class ReplyBoard:
                 self.fail(waiter, waiter.overlong())
             elif waiter.gap_since and now - waiter.gap_since >= GAP_S:
                 self.fail(waiter, _LOST)
+            elif waiter.behind_since and now - waiter.behind_since >= SLOW_S:
+                self._cut(waiter)
             elif waiter.stream and now - waiter.touched_at >= self._policy.keepalive_s:
                 waiter.tick = True
                 waiter.party.wake()
@@ -146,9 +156,9 @@ class ReplyBoard:
                 return
             whole = joined
         if whole.seq == waiter.next_seq:
-            self._accept(waiter, whole)
+            self._accept(waiter, whole, now)
             for early in self._followers(waiter):
-                self._accept(waiter, early)
+                self._accept(waiter, early, now)
             waiter.gap_since = now if waiter.early else 0.0
         else:
             self._keep_early(waiter, whole, now)
@@ -191,7 +201,7 @@ class ReplyBoard:
             self._hold(waiter, -len(reply.body))
             yield reply
 
-    def _accept(self, waiter: Waiter, reply: Reply) -> None:
+    def _accept(self, waiter: Waiter, reply: Reply, now: float) -> None:
         if waiter.settled:
             return
         if reply.final:
@@ -205,10 +215,15 @@ class ReplyBoard:
         waiter.ready.append(reply.body)
         self._hold(waiter, len(reply.body))
         if waiter.held > self._policy.max_stream_backlog_bytes:
-            self.fail(waiter, _TOO_SLOW)
-            waiter.party.cut()
+            waiter.behind_since = waiter.behind_since or now
+        if waiter.held > FAR_BEHIND * self._policy.max_stream_backlog_bytes:
+            self._cut(waiter)
         else:
             waiter.party.wake()
+
+    def _cut(self, waiter: Waiter) -> None:
+        self.fail(waiter, _TOO_SLOW)
+        waiter.party.cut()
 
     def _finish(self, waiter: Waiter, reply: Reply) -> None:
         if reply.whole:

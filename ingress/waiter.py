@@ -28,6 +28,7 @@ class Waiter:
 
     __slots__ = (
         "attempt",
+        "behind_since",
         "early",
         "ends_at",
         "failure",
@@ -79,6 +80,8 @@ class Waiter:
         self.early: dict[int, Reply] | None = None
         self.parts: dict[int, list[bytes]] | None = None
         self.gap_since = 0.0
+        self.behind_since = 0.0
+        """When more than the backlog came to wait for a client that has taken nothing since; 0: never."""
         self.held = 0
         self.passed = 0
         """Bytes of the stream's chunks so far, which a whole final repeats."""

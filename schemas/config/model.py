@@ -60,7 +60,8 @@ class IngressConfig(Section):
     max_waiting_bytes: Bytes = 268_435_456
     """Bytes of answers and stream chunks held for slow clients in one process (256 MiB)."""
     max_stream_backlog_bytes: Bytes = 1_048_576
-    """Bytes held for one slow stream reader before it is cut."""
+    """Bytes held for one stream reader that takes nothing for 5 s before it is cut; at 8 times as many
+    it is cut at once."""
     max_sync_wait_s: Seconds = 600
     """How long a request waits on its connection; the official clients' own time-out."""
     keepalive_s: Seconds = 10

@@ -1,4 +1,4 @@
-from headrace.ingress.board import GAP_S
+from headrace.ingress.board import FAR_BEHIND, GAP_S, SLOW_S
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
@@ -116,6 +116,23 @@ def test_a_final_of_an_older_attempt_ends_nothing() -> None:
 def test_a_client_that_does_not_read_its_stream_is_cut() -> None:
     board, waiter, party = waiting(stream=True)
     board.deliver(chunk(1, b"x" * 101), 1)
+    board.sweep(1 + SLOW_S - 0.1)
+    assert (failed(waiter), party.cuts) == (None, 0)
+    board.sweep(1 + SLOW_S)
+    assert (failed(waiter), party.cuts) == (Code.CLIENT_TOO_SLOW, 1)
+
+
+def test_a_client_that_takes_what_came_too_fast_is_not_cut() -> None:
+    board, waiter, party = waiting(stream=True)
+    board.deliver(chunk(1, b"x" * 101), 1)
+    board.take(waiter)
+    board.sweep(1 + SLOW_S)
+    assert (failed(waiter), party.cuts) == (None, 0)
+
+
+def test_a_client_that_is_far_behind_is_cut_at_once() -> None:
+    board, waiter, party = waiting(stream=True)
+    board.deliver(chunk(1, b"x" * (FAR_BEHIND * 100 + 1)), 1)
     assert (failed(waiter), party.cuts) == (Code.CLIENT_TOO_SLOW, 1)
 
 
