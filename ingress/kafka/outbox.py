@@ -30,6 +30,8 @@ HEADER_BYTES = 1024
 """What headers and framing add to a body, roughly and rather more."""
 MAX_UNACKED_BYTES = 64 * 1024 * 1024
 """Records handed to the producers and not yet acked; beyond it new requests get 429."""
+PAUSE_S = 0.5
+"""Between two sweeps: this process stood still itself, and acks that came meanwhile are still to be read."""
 LOG_APPEND_TIME = 1
 """The ack's timestamp is the broker's, and not our own clock's."""
 
@@ -89,6 +91,7 @@ class Outbox:
         self._unacked: dict[RequestId, _Sending] = {}
         self._unacked_bytes = 0
         self._last_ack_at = 0.0
+        self._swept_at = 0.0
         self.refused: Refusal | None = None
         """Why Kafka refused a record for good, for `Link` to look into."""
 
@@ -164,8 +167,14 @@ class Outbox:
             self._board.fail(sending.waiter, self._refuse(error))
 
     def sweep(self, now: float) -> bool:
-        """Fail the waiters whose ack is overdue. True if Kafka acks nothing at all any more."""
+        """Fail the waiters whose ack is overdue. True if Kafka acks nothing at all any more.
+
+        Called a few times a second; the first call after a pause only notes the time.
+        """
         stuck = False
+        paused, self._swept_at = now - self._swept_at >= PAUSE_S, now
+        if paused:
+            return stuck
         for sending in self._unacked.values():
             if now - sending.sent_at < self._grace_s:
                 break

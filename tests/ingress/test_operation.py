@@ -142,5 +142,8 @@ async def test_the_process_ends_in_order_on_sigterm(tmp_path: Path) -> None:
     output, _ = await process.communicate()
     assert process.returncode == 0
     events = [json.loads(line)["event"] for line in output.splitlines()]
-    assert events[0] == "ingress_started"
-    assert events[-2:] == ["ingress_draining", "ingress_stopped"]
+    # Others may tell in between that Kafka is away.
+    ours = [event for event in events if event.startswith("ingress_")]
+    assert ours == ["ingress_started", "ingress_draining", "ingress_stopped"]
+    assert events[0] == ours[0]
+    assert events[-1] == ours[-1]

@@ -124,7 +124,11 @@ async def installation(
     with `local_model` a real one).
     """
     prefix = f"t{uuid.uuid4().hex[:10]}."
-    base = {"kafka": {"topic_prefix": prefix, "partitions": SMALL}}
+    base = {
+        "kafka": {"topic_prefix": prefix, "partitions": SMALL},
+        # More than the default's 2 s: two busy cores are no absent broker.
+        "ingress": {"kafka_grace_s": 5},
+    }
     tree = merged(base, overlay or {})
     (mock_port,) = free_ports(1)
     if models is not None:
