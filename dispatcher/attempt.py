@@ -17,7 +17,7 @@ from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.names import Ambiguous, DeploymentName, RequestId
+from headrace.schemas.names import Ambiguous, DeploymentName, ModelName, RequestId
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import Reply
 
@@ -81,6 +81,10 @@ class Attempts:
         self._aborting = True
         for task in list(self._calling.values()):
             task.cancel()
+
+    def slow_ms(self, model: ModelName) -> int:
+        """How long all but the slowest calls of `model` take; 0 while it is not known."""
+        return self._repeats.slow_ms(model)
 
     async def run(
         self,

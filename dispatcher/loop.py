@@ -112,11 +112,16 @@ class Dispatcher:
             if waiting.history:
                 barred = {name for name, until in waiting.barred.items() if until > now_ms}
                 deployment = self._seats.again(model, waiting.tried, frozenset(barred))
-            cancelled_by_owner = waiting.id in self._cancels
-            verdict = decide(
-                waiting, now_ms=now_ms, cancelled=cancelled_by_owner, deployment=deployment
-            )
-            self._act(waiting, verdict)
+            self._act(waiting, self._decide(waiting, now_ms, deployment))
+
+    def _decide(self, waiting: Waiting, now_ms: int, on: DeploymentName | None = None) -> Before:
+        return decide(
+            waiting,
+            now_ms=now_ms,
+            cancelled=waiting.id in self._cancels,
+            deployment=on,
+            slow_ms=self._attempts.slow_ms(waiting.model),
+        )
 
     def _act(self, waiting: Waiting, verdict: Before) -> None:
         match verdict:
@@ -231,10 +236,7 @@ class Dispatcher:
             # The call of a parked one runs elsewhere, and is ended there.
             over += self._waits.take(lambda w: w.id in self._cancels and w.parked is None)
         for waiting in over:
-            taken_back = waiting.id in self._cancels
-            self._act(
-                waiting, decide(waiting, now_ms=now_ms, cancelled=taken_back, deployment=None)
-            )
+            self._act(waiting, self._decide(waiting, now_ms))
         for waiting in self._parking.due(self._attempts.running, self._clock.monotonic()):
             self._spawn(self._parking.park(waiting, now_ms))
         self._metrics.observe(self._queues.records, len(self._waits), self._seats.in_use)
@@ -266,9 +268,8 @@ class Dispatcher:
         """Start nothing more. Waits in memory go on in the delay topics."""
         self._stopping = self._waits.closed = True
         now_ms = self._clock.now_ms()
-        for waiting in self._waits.take(lambda w: w.started) + self._queues.take(
-            lambda w: w.started
-        ):
+        begun = self._waits.take(lambda w: w.started)
+        for waiting in begun + self._queues.take(lambda w: w.started):
             waiting.due_ms = max(waiting.due_ms, now_ms)
             self._delay(waiting, now_ms)
         self._sources.wake()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from headrace.dispatcher.budget import BudgetPolicy, RetryBudget
 from headrace.dispatcher.policy.retry import RetryPolicy, Tried, after_call
-from headrace.dispatcher.ports import CallEnd
+from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.service_times import ServiceTimes
 from headrace.dispatcher.verdicts import After, Retry, Settle
 from headrace.schemas.config.model import ModelConfig, RetryConfig
@@ -27,6 +27,10 @@ class Repeats:
     def first_call(self, model: ModelName, now_s: float) -> None:
         """A request is called for the first time."""
         self._budget(model).first_call(now_s)
+
+    def slow_ms(self, model: ModelName) -> int:
+        """Nine of ten good calls of `model` end within it; 0 while none is known."""
+        return self._times.slow_ms(model)
 
     def judge(
         self,
@@ -57,6 +61,8 @@ class Repeats:
             budget.spend(now_s)
         elif isinstance(verdict, Settle) and verdict.outcome is Outcome.COMPLETED:
             self._times.took(model, call_ms)
+        elif end.broken is Break.TOTAL_TIMEOUT:
+            self._times.cut(model, call_ms)
         return verdict
 
     def _budget(self, model: ModelName) -> RetryBudget:

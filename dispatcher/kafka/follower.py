@@ -1,7 +1,7 @@
-"""One reader without a group: follows the journals of the owned partitions, the fleet, the cancels.
+"""A reader without a group: follows the journals of the owned partitions, the fleet, the cancels.
 
 Partitions come and go with the assignments; each is read from a wanted offset on, and whoever asked
-can wait until it was read to a certain end.
+can wait until it was read to a certain end. A second one, `eager`, reads what a takeover waits for.
 """
 
 import asyncio
@@ -19,8 +19,10 @@ from headrace.telemetry.logs import Log
 
 Take = Callable[["ConsumerRecord[bytes, bytes]"], None]
 _POLL_MS = 100
-_EAGER_BYTES = 1024 * 1024
+_GATHERED_BYTES = 1024 * 1024
 """The broker gathers up to this much or `_POLL_MS`: a fetch per record would cost three times the CPU."""
+_EAGER_MS = 10
+"""A broker answers nothing else on a connection while it holds a fetch there."""
 _PAUSE_S = 0.5
 
 
@@ -62,7 +64,8 @@ class _Line:
 class Follower:
     """Follow partitions and hand each record to its `take`, in order, from the loop's thread."""
 
-    def __init__(self, kafka: KafkaConfig, name: str, log: Log) -> None:
+    def __init__(self, kafka: KafkaConfig, name: str, log: Log, *, eager: bool = False) -> None:
+        """`eager`: read at once whatever there is; for short readings, which somebody waits for."""
         self._consumer = AIOKafkaConsumer(
             **client_options(kafka),
             client_id=name,
@@ -70,8 +73,8 @@ class Follower:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            fetch_min_bytes=_EAGER_BYTES,
-            fetch_max_wait_ms=_POLL_MS,
+            fetch_min_bytes=1 if eager else _GATHERED_BYTES,
+            fetch_max_wait_ms=_EAGER_MS if eager else _POLL_MS,
         )
         self._log = log
         self._lines: dict[TopicPartition, _Line] = {}

@@ -75,18 +75,21 @@ class Takeover:
         topics: Topics,
         journals: JournalWriter,
         follower: Follower,
+        reader: Follower,
         admin: AIOKafkaAdminClient,
         freed: Freed,
         metrics: Metrics,
         log: Log,
     ) -> None:
+        """`reader` reads the past of a journal, at once; `follower` what comes after it."""
         self._metrics = metrics
         self._process = process
         self._topics = topics
         self._journals = journals
         self._follower = follower
         self._admin = admin
-        self._logs = SourceLogs(follower)
+        self._reader = reader
+        self._logs = SourceLogs(reader)
         self._freed = freed
         self._log = log
         self._sessions = count(1)
@@ -103,7 +106,11 @@ class Takeover:
             start, owner = open_at(_bookmark(committed.get(tp)))
             reading.state = JournalState(owner)
             starts[self._journal(tp)] = (start, epoch + 1, reading.take)
-        await self._follower.follow(starts)
+        await self._reader.follow(starts)
+        self._reader.unfollow(list(starts))
+        # The reader may have gone beyond the own CLAIM.
+        onwards = {self._journal(tp): (r.followed, 0, r.take) for tp, r in readings.items()}
+        await self._follower.follow(onwards)
         logs = await self._logs.examine(
             {tp: reading.state.passed for tp, reading in readings.items()}
         )
@@ -123,7 +130,7 @@ class Takeover:
     async def tell_gap(self, tenure: Tenure, expected: int) -> None:
         """A record came that does not follow the one before; where that is no gap, records were lost."""
         tp = TopicPartition(tenure.topic, tenure.partition)
-        first, _ = (await self._follower.bounds([tp]))[tp]
+        first, _ = (await self._reader.bounds([tp]))[tp]
         if first > expected:
             self.tell_lost(tp, expected, first)
 

@@ -51,6 +51,7 @@ class Wiring:
         self._chunks = Outbox(kafka, f"{name}-chunks", log)
         self.bulk = Outbox(kafka, f"{name}-bulk", log, compression="zstd")
         self._follower = Follower(kafka, f"{name}-follower", log)
+        self._reader = Follower(kafka, f"{name}-reader", log, eager=True)
         self.reach = Reach(config, f"{name}-admin", log)
         self.directory = Directory(self.topics, self.reach.admin, clock, log)
         linger_s = config.dispatcher.journal_linger_ms / 1000
@@ -82,7 +83,7 @@ class Wiring:
     async def connect(self) -> None:
         """Connect everything; returns once Kafka and all topics are there."""
         await self.reach.connect(
-            self._control, self.finals, self._chunks, self.bulk, self._follower
+            self._control, self.finals, self._chunks, self.bulk, self._follower, self._reader
         )
         self.events.partitions = await self.reach.partitions(self.topics.events)
 
@@ -103,6 +104,7 @@ class Wiring:
         """What runs from the connection to the end."""
         return (
             self._follower.run(),
+            self._reader.run(),
             self.journals.run(),
             self.replies.run(),
             self.events.run(),
@@ -116,6 +118,7 @@ class Wiring:
             topics=self.topics,
             journals=self.journals,
             follower=self._follower,
+            reader=self._reader,
             admin=self.reach.admin,
             freed=self.sources.freed,
             metrics=self._metrics,
@@ -152,5 +155,5 @@ class Wiring:
         """Close all clients, the producers first."""
         outboxes = (self.finals, self._chunks, self.bulk, self._control)
         await asyncio.gather(*(outbox.close() for outbox in outboxes))
-        await self._follower.close()
+        await asyncio.gather(self._follower.close(), self._reader.close())
         await self.reach.close()

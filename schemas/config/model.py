@@ -108,7 +108,7 @@ class DispatcherConfig(Section):
     """A gathered piece of this size goes at once."""
     session_timeout_s: Seconds = 8
     """A dispatcher not heard of for this long loses its partitions to the others."""
-    heartbeat_s: Seconds = 0.5
+    heartbeat_s: Seconds = 0.25
     """How often it is heard of; at most a third of the session time-out."""
     commit_interval_s: Seconds = 0.5
     """How often finished offsets are committed."""

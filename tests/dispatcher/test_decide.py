@@ -17,10 +17,13 @@ def verdict(
     late_ms: int = -1,
     cancelled: bool = False,
     deployment: DeploymentName | None = EAST,
+    slow_ms: int = 0,
 ) -> Before:
     """The verdict `late_ms` after the deadline."""
     now_ms = request.deadline_ms + late_ms
-    return decide(request, now_ms=now_ms, cancelled=cancelled, deployment=deployment)
+    return decide(
+        request, now_ms=now_ms, cancelled=cancelled, deployment=deployment, slow_ms=slow_ms
+    )
 
 
 def test_a_request_with_a_seat_is_dispatched() -> None:
@@ -57,3 +60,14 @@ def test_a_request_begun_here_is_finished_here_after_the_partition_is_lost() -> 
 
 def test_the_default_deadline_counts_from_the_record_not_from_the_read() -> None:
     assert waiting().deadline_ms == APPENDED_MS + 3_600_000
+
+
+def test_no_call_is_begun_that_would_hardly_end_before_the_deadline() -> None:
+    assert isinstance(verdict(waiting(), late_ms=-99, slow_ms=100), Expire)
+    assert verdict(waiting(), late_ms=-100, slow_ms=100) == Dispatch(EAST)
+
+
+def test_who_came_with_little_time_is_tried_all_the_same() -> None:
+    request = waiting()
+    fresh = request.source.timestamp_ms - request.deadline_ms
+    assert verdict(request, late_ms=fresh, slow_ms=10**9) == Dispatch(EAST)

@@ -29,6 +29,23 @@ def test_the_usual_time_settles_at_the_median() -> None:
     assert 85 <= times.typical_ms(MODEL) <= 130
 
 
+def test_nine_of_ten_calls_end_within_the_slow_time() -> None:
+    times, dice = ServiceTimes(), random.Random(4)
+    for _ in range(5_000):
+        times.took(MODEL, dice.randrange(1_000, 2_000))
+    assert 1_700 <= times.slow_ms(MODEL) <= 2_100
+
+
+def test_a_call_that_was_cut_tells_only_that_calls_can_be_longer() -> None:
+    times = ServiceTimes()
+    times.took(MODEL, 100)
+    times.cut(MODEL, 50)
+    assert times.slow_ms(MODEL) == 100
+    for _ in range(100):
+        times.cut(MODEL, 1_000)
+    assert times.slow_ms(MODEL) >= 1_000
+
+
 def test_one_long_answer_makes_no_retry_look_hopeless() -> None:
     times = ServiceTimes()
     for ms in [100] * 50 + [600_000]:
