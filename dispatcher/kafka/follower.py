@@ -75,6 +75,8 @@ class Follower:
             isolation_level="read_committed",
             fetch_min_bytes=1 if eager else _GATHERED_BYTES,
             fetch_max_wait_ms=_EAGER_MS if eager else _POLL_MS,
+            # Also what it waits before it asks again about a topic that is new to it.
+            retry_backoff_ms=_EAGER_MS if eager else _POLL_MS,
         )
         self._log = log
         self._lines: dict[TopicPartition, _Line] = {}
@@ -109,18 +111,22 @@ class Follower:
                 replaced.drop()
             self._lines[tp] = line
             line.advance(line.next_offset)
-        self._changed = True
-        self._any.set()
+        if lines:
+            self._changed = True
+            self._any.set()
         for line in lines.values():
             await line.caught_up
 
-    def unfollow(self, partitions: list[TopicPartition]) -> None:
-        """Read these no longer."""
+    def unfollow(self, partitions: list[TopicPartition]) -> dict[TopicPartition, tuple[int, Take]]:
+        """Read these no longer; returns what would have come next in each, and who would take it."""
+        ended: dict[TopicPartition, tuple[int, Take]] = {}
         for tp in partitions:
             dropped = self._lines.pop(tp, None)
             if dropped is not None:
                 dropped.drop()
-        self._changed = True
+                ended[tp] = (dropped.next_offset, dropped.take)
+                self._changed = True
+        return ended
 
     async def read_to(self, partition: TopicPartition, offset: int) -> None:
         """Returns when a followed partition was read to `offset`, exclusive, or is followed no more."""

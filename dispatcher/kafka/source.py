@@ -248,10 +248,10 @@ class Source(ConsumerRebalanceListener):
         self._lingering = [tenure for tenure in every if tenure.running or tenure.parked]
 
     async def _make_certain(self, tenures: list[Tenure]) -> None:
-        """Learn whether successors know all that runs on here, while the journal is still followed."""
+        """Learn whether successors know all that runs on here: read back what has just been written."""
         try:
             async with asyncio.timeout(_CERTAIN_S):
-                await asyncio.gather(*(self._journals.read_back(tenure) for tenure in tenures))
+                await self._takeover.read_out(tenures)
         except TimeoutError:
             return  # what runs is then finished, but not handed on
         for tenure in tenures:

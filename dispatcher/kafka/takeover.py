@@ -141,9 +141,20 @@ class Takeover:
             "records_lost", topic=tp.topic, partition=tp.partition, first=first, last=end - 1
         )
 
+    async def read_out(self, tenures: list[Tenure]) -> None:
+        """Read the journals of these to what they wrote last; they are followed no longer."""
+        written = {TopicPartition(t.journal, t.partition): t.written + 1 for t in tenures}
+        ended = self._follower.unfollow(list(written))
+        await self._reader.follow(
+            {tp: (start, written[tp], take) for tp, (start, take) in ended.items()}
+        )
+        self._reader.unfollow(list(written))
+
     def forget(self, tenures: list[Tenure]) -> None:
         """Follow the journals of these no longer."""
-        self._follower.unfollow([TopicPartition(t.journal, t.partition) for t in tenures])
+        partitions = [TopicPartition(t.journal, t.partition) for t in tenures]
+        self._follower.unfollow(partitions)
+        self._reader.unfollow(partitions)
 
     def _reading(self) -> _Reading:
         session = SessionId(f"{self._process}.{next(self._sessions)}")
