@@ -48,6 +48,8 @@ class Holder:
         self._changed = True
         self._urgent = False
         self.lapses = 0
+        self._valid_until_ms: int | None = None
+        self._echo_ms: int | None = None
         self._open(now_ms)
 
     @property
@@ -176,8 +178,7 @@ class Holder:
         self._number += 1
         self._session = SessionId(f"{self._dispatcher}.{self._number}")
         self._opened_ms = now_ms
-        self._echo_ms: int | None = None
-        self._valid_until_ms: int | None = None
+        self._echo_ms = self._valid_until_ms = None
         self._changed = True
 
     def _lapse(self, now_ms: int) -> None:
