@@ -110,6 +110,10 @@ class Holder:
         """Whether the call still has its seat. A call without one must be cut, if seats are limited."""
         return ticket.session == self._session
 
+    def purse(self, flow: Flow) -> Purse:
+        """What the session has of a flow, to look at; a new one has nothing."""
+        return self._purse(flow, self._opened_ms)
+
     def check(self, now_ms: int) -> bool:
         """Whether nothing can be spent now; ends a session whose time is up."""
         if self._valid_until_ms is None:
@@ -200,7 +204,6 @@ class Holder:
         return any(more)
 
     def _purse(self, flow: Flow, now_ms: int) -> Purse:
-        purse = self._purses.get(flow)
-        if purse is None:
-            purse = self._purses[flow] = Purse(flow, now_ms)
-        return purse
+        if flow not in self._purses:
+            self._purses[flow] = Purse(flow, now_ms)
+        return self._purses[flow]

@@ -11,7 +11,7 @@ from heapq import merge
 
 from headrace.dispatcher.governor.epochs import Epochs
 from headrace.dispatcher.governor.owner import Owner
-from headrace.schemas.limits import Beat, Command, End, Grants, Report
+from headrace.schemas.limits import Beat, Claim, Command, End, Grants, Report
 
 Stamped = tuple[int, Command]
 Heard = tuple[int, Report]
@@ -39,6 +39,18 @@ def take_over(
         else:
             _restore(owner, record, stamp_ms)
     owner.ledger.advance(now_ms)
+
+
+def reaches(first: Stamped | None, since_ms: int) -> bool:
+    """Whether a log of grants tells everything since then. `first` is the first record that is there.
+
+    One that begins with the first epoch of all has never been wiped: a claimant that finds no epoch asks
+    the reports for those that dispatchers know, and claims above them.
+    """
+    if first is None:
+        return False
+    stamp_ms, record = first
+    return stamp_ms < since_ms or (isinstance(record, Claim) and record.epoch == 1)
 
 
 def _fresh(reports: Iterable[Heard]) -> bool:
