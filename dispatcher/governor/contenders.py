@@ -85,12 +85,14 @@ class Rate:
 class Contender:
     """One flow with the queues of all sessions that have some of it."""
 
-    __slots__ = ("flow", "path", "queues", "rates", "turn")
+    __slots__ = ("flow", "got", "path", "queues", "rates", "turn")
 
     def __init__(self, flow: Flow, path: tuple[Node, ...], turn: Turn) -> None:
         """`path` are the scopes it is charged to."""
         self.flow = flow
         self.turn = turn
+        self.got = 0.0
+        """What it was granted: among the flows of one tenant the least comes first."""
         self.queues: dict[str, Queue] = {}
         self.lie_in(path)
 

@@ -43,13 +43,14 @@ class Round:
 
     def _serve(self, lane: Lane, waiting: Sequence[Contender], paid: Paid, *, floor: bool) -> None:
         crowd = Counter(node for contender in waiting for node in contender.path)
-        heap = [(one.turn.counter, number, one) for number, one in enumerate(waiting)]
+        heap = [(one.turn.counter, one.got, n, one) for n, one in enumerate(waiting)]
         heapq.heapify(heap)
         while heap and not (floor and lane.owed <= 0):
-            counter, number, contender = heapq.heappop(heap)
+            counter, _, number, contender = heapq.heappop(heap)
             if counter != contender.turn.counter:
                 # Another flow of the same tenant was served meanwhile.
-                heapq.heappush(heap, (contender.turn.counter, number, contender))
+                again = (contender.turn.counter, contender.got, number, contender)
+                heapq.heappush(heap, again)
                 continue
             head = contender.head()
             if head is None or not self.closed.isdisjoint(contender.path):
@@ -58,7 +59,8 @@ class Round:
                 continue
             refusing = self._try(lane, contender, *head, paid)
             if refusing is None:
-                heapq.heappush(heap, (contender.turn.counter, number, contender))
+                again = (contender.turn.counter, contender.got, number, contender)
+                heapq.heappush(heap, again)
                 continue
             self.closed.add(refusing)
             if crowd[refusing] == 1 and heap:
@@ -80,6 +82,7 @@ class Round:
         queue.granted(want)
         cost = contender.cost(need)
         contender.turn.counter += cost / contender.turn.weight
+        contender.got += cost
         lane.bucket(contender).take(contender.share(need))
         self.touched.setdefault(queue.session, set()).add(contender.flow)
         paid(cost)

@@ -30,6 +30,7 @@ def strike(fleet: "Fleet", fault: Fault) -> None:
                 log.stalled_until = max(log.stalled_until, clock.now + min(fault.lasts_ms, 20_000))
         case Trouble.WIPE:
             fleet.places.grants.wipe()
+            fleet.places.witness.wiped()
         case Trouble.CHANGE:
             _change(fleet, fault.number)
         case _:

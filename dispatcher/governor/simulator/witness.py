@@ -85,6 +85,10 @@ class Witness:
             self._merge(told)
         self.look()
 
+    def wiped(self) -> None:
+        """The log was made anew, and with it the order of epochs."""
+        self.epoch = 0
+
     def spent(self, process: Process, ticket: Ticket) -> None:
         """A dispatcher has spent credits."""
         flows = self._spent.setdefault(ticket.session, {})
