@@ -44,6 +44,7 @@ ENTRIES = (
     Entry(
         "cancel", "headrace.cli.cancel_command:cancel", "Take requests back that came over Kafka."
     ),
+    Entry("limits", "headrace.cli.limits.command:app", "See what configured limits would do."),
     Entry("config", "headrace.cli.config_command:app", "Check and show a configuration."),
     Entry("keys", "headrace.cli.keys_command:app", "Create API keys."),
     Entry("mock", "headrace.cli.mock.command:mock", "Run a scripted upstream."),

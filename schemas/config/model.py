@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from headrace.schemas.config.agreement import findings
 from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
+from headrace.schemas.config.limits import DeploymentLimits, PoolConfig, Rates
 from headrace.schemas.config.section import (
     BASE_URL,
     DIGEST,
@@ -38,6 +39,8 @@ __all__ = [
     "LaneConfig",
     "ModelConfig",
     "Partitions",
+    "PoolConfig",
+    "Rates",
     "RetryConfig",
     "Section",
     "TenantConfig",
@@ -131,6 +134,9 @@ class LaneConfig(Section):
     """Default deadline of a request that names none."""
     longest_s: Seconds | None = None
     """Longest deadline that a client may ask for; default: a day, or `deadline_s` if longer."""
+    reserve: Annotated[float, Field(ge=0, le=0.9)] = 0
+    """Share of every limit that the other lanes leave to this one. So far only `headrace limits
+    simulate` reads it."""
 
     @property
     def max_deadline_s(self) -> int:
@@ -164,13 +170,6 @@ class UpstreamConfig(Section):
     """Sent as `Authorization: Bearer`."""
 
 
-class DeploymentLimits(Section):
-    """What the upstream can take."""
-
-    concurrency: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Calls in flight, per dispatcher process."""
-
-
 class Timeouts(Section):
     """Bounds on one upstream call."""
 
@@ -195,6 +194,8 @@ class DeploymentConfig(Section):
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     """Its share among the deployments of the same model."""
     limits: DeploymentLimits = DeploymentLimits()
+    pool: Annotated[str, Name] | None = None
+    """The pool whose limits it shares with other deployments; one of `pools`."""
     timeouts: Timeouts = Timeouts()
 
 
@@ -228,6 +229,11 @@ class TenantConfig(Section):
     """HMAC-SHA-256 digests of the tenant's API keys, in hex; `headrace keys create` prints one."""
     inbox: bool = False
     """Whether it has a topic `inbox.<tenant>`, where it may write requests without a right on lanes."""
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1
+    """Its share among tenants that ask for more than there is. So far only `headrace limits simulate`
+    reads it."""
+    limits: Rates = Rates()
+    """What it may use of all deployments together. So far only `headrace limits simulate` reads it."""
 
 
 class AuthConfig(Section):
@@ -267,6 +273,9 @@ class Config(Section):
     """Settings of models, by the name that clients use."""
     tenants: dict[TenantKey, TenantConfig] = Field(default_factory=dict)
     """Who may use what, by tenant."""
+    pools: dict[Annotated[str, Name], PoolConfig] = Field(default_factory=dict)
+    """Limits that several deployments share, such as those of one account. So far only `headrace limits
+    simulate` reads them."""
     auth: AuthConfig = AuthConfig()
 
     @property

@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import typer
+from simulation import governor
 from simulation.run import Result, simulate
 
 SHOWN = 6
 CHUNK = 5
+GOVERNOR_SEEDS = 10_000
+GOVERNOR_LONG = 50
+"""Runs of 900 virtual seconds."""
 
 
 def main() -> int:
@@ -27,7 +31,10 @@ def main() -> int:
         os.execve(sys.executable, again, environment)  # noqa: S606 - this very command
     if arguments.seed is not None:
         return _one(arguments.seed)
-    return _many(range(arguments.first, arguments.first + arguments.seeds), arguments.jobs)
+    if arguments.governor:
+        return governor.run(range(GOVERNOR_SEEDS), arguments.jobs, long=GOVERNOR_LONG)
+    bad = _many(range(arguments.first, arguments.first + arguments.seeds), arguments.jobs)
+    return max(bad, governor.run(range(arguments.seeds), arguments.jobs, long=1))
 
 
 def _arguments() -> argparse.Namespace:
@@ -35,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=500, help="how many seeds are run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="run only this one, and show what was logged")
+    parser.add_argument("--governor", action="store_true", help="only its figures, in full length")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
     return parser.parse_args()
 
