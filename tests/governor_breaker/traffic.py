@@ -8,6 +8,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, pairwise
 from typing import NamedTuple
 
@@ -225,7 +226,7 @@ class Traffic:
         row = self.owner.row(self._now_ms)
         for dispatcher in self.fleet:
             if dispatcher.row != row:
-                self._later(self._lag_ms(), lambda d=dispatcher: setattr(d, "row", row))  # type: ignore[misc]
+                self._later(self._lag_ms(), partial(setattr, dispatcher, "row", row))
 
     def _report(self, dispatcher: Dispatcher) -> None:
         dispatcher.recorder.forget(self._now_ms)

@@ -6,12 +6,13 @@ C  at low traffic: the last calls, several in a row over seconds, have all faile
 D  nearly all streams of B's cohort were slow to begin.
 
 Calls that tell nothing (429, 400, cancelled) are taken out of both sides of a share; 529 counts half.
-A and B believe the tenant that fails most only when the others' calls fail as well, where there are
+A, B and D believe the tenant that fails most only when the others' calls fail as well, where there are
 others: one poisonous tenant must not close an upstream to all. Beside them, a credential that is refused
 several times in a row opens the breaker too: every call would end so.
 """
 
 import math
+from collections.abc import Callable
 
 import msgspec
 
@@ -36,7 +37,7 @@ def judge(cohorts: Cohorts, since_ms: int, now_ms: int, policy: BreakerPolicy) -
     recent = cohorts.sums(first_s, now_s + 1)
     if health(recent) >= policy.least_calls and _failing(recent, 0, policy):
         tenants = cohorts.by_tenant(first_s, now_s + 1)
-        if _shared(tenants, policy, waited=False):
+        if _shared(tenants, _weight, policy):
             return Finding(Why.ERRORS, _figures(recent, len(tenants)))
     found = _matured(cohorts, since_s, now_s, policy)
     if found is None:
@@ -60,14 +61,15 @@ def _matured(cohorts: Cohorts, since_s: int, now_s: int, policy: BreakerPolicy) 
     last_s = now_s - policy.stall_s - 1
     first_s = max(since_s, last_s - policy.window_s + 1)
     counts = cohorts.sums(first_s, last_s)
+    tenants = cohorts.by_tenant(first_s, last_s)
     enough = health(counts) >= policy.least_calls
-    if enough and _failing(counts, waiting(counts), policy):
-        tenants = cohorts.by_tenant(first_s, last_s)
-        if _shared(tenants, policy, waited=True):
-            return Finding(Why.HANGING, _figures(counts, len(tenants)))
-    late = counts.slow + waiting(counts)
-    if counts.streams >= policy.slow_calls and late >= policy.slow_share * counts.streams:
-        return Finding(Why.SLOW, _figures(counts))
+    if enough and _failing(counts, waiting(counts), policy) and _shared(tenants, _lost, policy):
+        return Finding(Why.HANGING, _figures(counts, len(tenants)))
+    slow = counts.streams >= policy.slow_calls and (
+        _late(counts) >= policy.slow_share * counts.streams
+    )
+    if slow and _shared(tenants, _late, policy):
+        return Finding(Why.SLOW, _figures(counts, len(tenants)))
     return None
 
 
@@ -86,13 +88,11 @@ def _against(lost: float, calls: int, tolerated: float) -> float:
     return calls * (share * math.log(share / tolerated) + rest)
 
 
-def _shared(tenants: dict[Tenant, Counts], policy: BreakerPolicy, *, waited: bool) -> bool:
+def _shared(
+    tenants: dict[Tenant, Counts], lost: Callable[[Counts], float], policy: BreakerPolicy
+) -> bool:
     """Whether the calls of the tenants beside the worst one fail as well; one tenant alone is believed."""
-
-    def lost(counts: Counts) -> float:
-        return _weight(counts) + (waiting(counts) if waited else 0)
-
-    active = sorted((c for c in tenants.values() if health(c) > 0), key=lost)
+    active = sorted((counts for counts in tenants.values() if health(counts) > 0), key=lost)
     others = NONE
     for counts in active[:-1]:
         others = plus(others, counts)
@@ -139,6 +139,14 @@ def _row(cohorts: Cohorts, first_s: int, hung_s: int, *, refused: bool) -> tuple
 
 def _weight(counts: Counts) -> float:
     return counts.failed + counts.overloaded / 2
+
+
+def _lost(counts: Counts) -> float:
+    return _weight(counts) + waiting(counts)
+
+
+def _late(counts: Counts) -> int:
+    return counts.slow + waiting(counts)
 
 
 def _figures(counts: Counts, tenants: int = 0) -> Figures:
