@@ -1,4 +1,4 @@
-"""Rules A to D at their bounds."""
+"""Rules A to D at their bounds: first their shares alone, then with evidence asked for."""
 
 import pytest
 
@@ -9,7 +9,8 @@ from headrace.schemas.breakers import Why
 from headrace.schemas.cohorts import Cell, Counts
 from headrace.schemas.names import Tenant
 
-POLICY = BreakerPolicy()
+POLICY = BreakerPolicy(evidence=0)
+USUAL = BreakerPolicy()
 NOW_S = 1_800_000_000
 ACME, BOLT, CARGO = Tenant("acme"), Tenant("bolt"), Tenant("cargo")
 
@@ -158,8 +159,26 @@ def test_evidence_from_before_the_ramp_does_not_count() -> None:
     assert found(*outage, since_s=NOW_S + 1) is None
 
 
-def test_where_evidence_is_asked_for_chance_does_not_trip() -> None:
-    strict = BreakerPolicy(evidence=16)
-    assert found((0, ACME, calls(10, 5)), policy=strict) is None
-    assert found((0, ACME, calls(10, 10)), policy=strict) is Why.ERRORS
-    assert found((0, ACME, calls(100, 50)), policy=strict) is Why.ERRORS
+@pytest.mark.parametrize(
+    ("started", "failed", "why"),
+    [
+        (10, 9, None),
+        (10, 10, Why.ERRORS),
+        (20, 15, None),
+        (20, 16, Why.ERRORS),
+        (40, 24, None),
+        (40, 25, Why.ERRORS),
+        (72, 36, Why.ERRORS),
+        (1_000, 499, None),
+    ],
+)
+def test_the_fewer_the_calls_the_more_of_them_must_fail(
+    started: int, failed: int, why: Why | None
+) -> None:
+    assert found((0, ACME, calls(started, failed)), policy=USUAL) is why
+
+
+def test_a_row_must_be_longer_than_chance_makes_it() -> None:
+    row = [(2 * n, ACME, calls(1, 1)) for n in range(10)]
+    assert found(*row[:9], policy=USUAL) is None
+    assert found(*row, policy=USUAL) is Why.IN_A_ROW

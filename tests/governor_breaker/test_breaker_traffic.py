@@ -25,7 +25,7 @@ from headrace.schemas.breakers import State, Why
 from headrace.schemas.names import Tenant
 
 ONSET_S = 60.0
-SEEDS = range(8)
+SEEDS = range(6)
 EVER_MS = 10**12
 
 
@@ -51,6 +51,12 @@ def lost_probes(seed: int, policy: BreakerPolicy) -> Traffic:
     return traffic.run(ONSET_S + 400)
 
 
+def cold_starts(policy: BreakerPolicy) -> list[int]:
+    """Seeds whose first seconds of traffic, a fifth of it errors, open the breaker."""
+    runs = {seed: Traffic(steady(0.2), seed=seed, policy=policy).run(6) for seed in range(150)}
+    return [seed for seed, traffic in runs.items() if traffic.opened_s()]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_hard_outage_at_20_rps_opens_within_3_s_and_costs_60_calls(seed: int) -> None:
     onset_s = ONSET_S + seed / len(SEEDS)
@@ -74,24 +80,19 @@ def test_after_an_outage_it_closes_and_stays_closed(seed: int) -> None:
     assert not [at_s for at_s in traffic.opened_s() if at_s > ONSET_S + 45]
 
 
-@pytest.mark.parametrize("rps", [12, 20, 60])
+@pytest.mark.parametrize("rps", [1, 3, 8, 20, 60])
 def test_a_steady_fifth_of_errors_opens_nothing_in_an_hour(rps: int) -> None:
     traffic = Traffic(steady(0.2), seed=rps, rps=rps, tick_ms=1_000, dispatchers=2)
     assert traffic.run(3_600).opened_s() == []
     assert len(traffic.made) > 0.9 * 3_600 * rps
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_cold_start_opens_nothing(seed: int) -> None:
-    traffic = Traffic(steady(0.2), seed=seed, tick_ms=100).run(30)
-    assert traffic.opened_s() == []
+def test_no_cold_start_opens_anything() -> None:
+    assert cold_starts(BreakerPolicy()) == []
 
 
-@pytest.mark.parametrize("rps", [1, 3, 8])
-def test_with_evidence_asked_for_little_traffic_opens_nothing_either(rps: int) -> None:
-    policy = BreakerPolicy(evidence=16)
-    traffic = Traffic(steady(0.2), seed=rps, rps=rps, policy=policy, tick_ms=1_000, dispatchers=2)
-    assert traffic.run(3_600).opened_s() == []
+def test_cold_starts_see_rules_that_chance_can_trip() -> None:
+    assert cold_starts(BreakerPolicy(evidence=0)) != []
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -25,9 +25,10 @@ class BreakerPolicy:
     others_share: float = 0.25
     """What must fail of the other tenants' calls before the worst one is believed."""
     tolerated_share: float = 0.2
-    evidence: float = 0.0
-    """How improbable a trip must be where `tolerated_share` of the calls fail anyway: e^-evidence.
-    0: the shares alone decide. Where fewer than 8 calls start in a second, chance reaches them too."""
+    evidence: float = 16.0
+    """How improbable a trip by A, B or C must be where `tolerated_share` fails anyway: p <= e^-evidence.
+    The shares alone (0) are reached by chance: five of the first ten calls fail in 3 % of
+    all cases. 16 asks for 10 failures of 10, 16 of 20 or 25 of 40, and of 72 or more for the share alone."""
     open_ms: int = 15_000
     longest_open_ms: int = 300_000
     jitter: float = 0.2

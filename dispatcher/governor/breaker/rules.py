@@ -6,6 +6,9 @@ C  at low traffic: the last calls, several in a row over seconds, have all faile
 D  nearly all streams of B's cohort were slow to begin.
 
 Calls that tell nothing (429, 400, cancelled) are taken out of both sides of a share; 529 counts half.
+A share of few calls is reached by chance, so A, B and C also ask that the failures be too many to be the
+usual ones (`evidence`): without that, two of a hundred cold starts trip at a steady fifth of errors.
+
 A, B and D believe the tenant that fails most only when the others' calls fail as well, where there are
 others: one poisonous tenant must not close an upstream to all. Beside them, a credential that is refused
 several times in a row opens the breaker too: every call would end so.

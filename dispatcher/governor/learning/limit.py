@@ -20,7 +20,7 @@ class LearnPolicy:
     """How far a 429 cuts, and how long the way back to the peak takes."""
 
     cut: float = 0.7
-    regrow_ms: int = 120_000
+    regrow_ms: int = 150_000
     least: float = 1.0
     """Requests: one must remain, or nothing is learned any more. Tokens: the largest request."""
     shadow: bool = False
@@ -49,12 +49,12 @@ class LearnedLimit(msgspec.Struct, frozen=True):
 
 
 def learned(limit: LearnedLimit, now_ms: int, policy: LearnPolicy) -> float:
-    """The limit as it is believed to be at `now_ms`."""
+    """The limit as it is believed to be at `now_ms`, in whole units: 11.6 of 12 calls are 12."""
     if not limit.cuts:
         return limit.ceiling
     way = max(0, now_ms - limit.cut_at_ms) / policy.regrow_ms
     grown = limit.peak * (1 - (1 - policy.cut) * (1 - way) ** 3)
-    return min(limit.ceiling, max(policy.least, grown))
+    return min(limit.ceiling, max(policy.least, float(round(grown))))
 
 
 def in_force(limit: LearnedLimit, now_ms: int, policy: LearnPolicy) -> float:
