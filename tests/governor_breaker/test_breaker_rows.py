@@ -103,6 +103,33 @@ def test_a_successor_goes_on_where_the_row_stands() -> None:
     assert expired.why is Why.PROBE_EXPIRED
 
 
+@given(
+    told=st.lists(
+        st.tuples(st.integers(0, 2_000), st.integers(0, 40), st.integers(0, 40)), max_size=40
+    ),
+    cut=st.integers(0, 40),
+)
+def test_a_successor_decides_as_its_predecessor_would_have(
+    told: list[tuple[int, int, int]], cut: int
+) -> None:
+    live = DeploymentBreaker(EAST, 1, POLICY)
+    heir, now_ms = live, T0
+    past: list[tuple[int, Cell]] = []
+    for number, (wait_ms, started, failed) in enumerate(told):
+        if number == cut:
+            heir = DeploymentBreaker(EAST, 2, POLICY, live.row(now_ms))
+            for at_ms, cell in past:
+                heir.report("d1.1", [cell], at_ms)
+        now_ms += wait_ms
+        lost = min(started, failed)
+        counts = Counts(started, lost, lost)
+        past.append((now_ms, Cell(now_ms // 1000, Tenant("acme"), counts)))
+        for owner in (live, heir):
+            owner.report("d1.1", [past[-1][1]], now_ms)
+            owner.tick(now_ms, 0.5)
+    assert heir.breaker == live.breaker
+
+
 def test_the_calls_of_the_outage_do_not_trip_it_again_once_it_ramps() -> None:
     owner = DeploymentBreaker(EAST, 1, POLICY, row(0, State.RAMP, T0))
     owner.breaker = breaker_of(

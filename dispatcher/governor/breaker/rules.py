@@ -64,13 +64,16 @@ def _matured(cohorts: Cohorts, since_s: int, now_s: int, policy: BreakerPolicy) 
     last_s = now_s - policy.stall_s - 1
     first_s = max(since_s, last_s - policy.window_s + 1)
     counts = cohorts.sums(first_s, last_s)
-    tenants = cohorts.by_tenant(first_s, last_s)
     enough = health(counts) >= policy.least_calls
-    if enough and _failing(counts, waiting(counts), policy) and _shared(tenants, _lost, policy):
-        return Finding(Why.HANGING, _figures(counts, len(tenants)))
+    hanging = enough and _failing(counts, waiting(counts), policy)
     slow = counts.streams >= policy.slow_calls and (
         _late(counts) >= policy.slow_share * counts.streams
     )
+    if not hanging and not slow:
+        return None
+    tenants = cohorts.by_tenant(first_s, last_s)
+    if hanging and _shared(tenants, _lost, policy):
+        return Finding(Why.HANGING, _figures(counts, len(tenants)))
     if slow and _shared(tenants, _late, policy):
         return Finding(Why.SLOW, _figures(counts, len(tenants)))
     return None
