@@ -1,1 +1,1 @@
-"""The governor's cores for limits: pure state machines that never overshoot, whatever the log does."""
+"""Who may call which upstream when: limits, breakers, cooldowns, pauses. The cores do no I/O."""
