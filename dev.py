@@ -19,7 +19,8 @@ PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
-TWO = ("-n", "2", "--dist", "loadfile")  # processes; a file's tests share what they set up
+# Processes; a file's tests share what they set up, and tests/conftest.py says which come first.
+TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 HEADRACE, PYTEST = ("-m", "headrace.cli.main"), ("-m", "pytest")
 
 # Each lock is complete in itself; a row says which extras it locks.

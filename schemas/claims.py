@@ -11,6 +11,7 @@ import msgspec
 
 from headrace.schemas.names import Endpoint, InstanceId, LaneName, ModelName, RequestId, Tenant
 from headrace.schemas.status import Number
+from headrace.schemas.values import read_value
 
 NAMESPACE = uuid.UUID("5b0a8a3e-7d0f-5f0e-9c53-2f6f1c6f8f11")
 """Of the ids of keyed requests. Never changed: ids would no longer be found."""
@@ -85,5 +86,5 @@ def encode(entry: Entry) -> bytes:
 
 def decode(value: bytes) -> Entry:
     """Read a record. Raises `msgspec.MsgspecError`."""
-    entry: Entry = _entry.decode(value)
+    entry: Entry = read_value(_entry, value)
     return entry

@@ -20,6 +20,8 @@ from typing import NewType
 
 import msgspec
 
+from headrace.schemas.values import read_value
+
 SessionId = NewType("SessionId", str)
 """One per process and assignment; `<process>.<n>`."""
 ProcessId = NewType("ProcessId", str)
@@ -162,10 +164,10 @@ def encode(entry: Entry | Beat) -> bytes:
 
 def decode(value: bytes) -> Entry:
     """Read a journal record. Raises `msgspec.MsgspecError`."""
-    entry: Entry = _entry.decode(value)
+    entry: Entry = read_value(_entry, value)
     return entry
 
 
 def decode_beat(value: bytes) -> Beat:
     """Read a fleet record. Raises `msgspec.MsgspecError`."""
-    return _beat.decode(value)
+    return read_value(_beat, value)

@@ -21,6 +21,7 @@ from headrace.schemas.names import (
     Tenant,
 )
 from headrace.schemas.topics import INDEXED_PARTITIONS, murmur2
+from headrace.schemas.values import read_value
 
 Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """What every reader, a database or a page, can hold."""
@@ -105,5 +106,5 @@ def encode(status: Status) -> bytes:
 
 def decode(value: bytes) -> Status:
     """Read a record. Raises `msgspec.MsgspecError`."""
-    status: Status = _status.decode(value)
+    status: Status = read_value(_status, value)
     return status

@@ -1,5 +1,8 @@
 """Fixtures that every room may use."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 from support.kafka import kafka, topic_prefix
@@ -9,3 +12,18 @@ __all__ = ["kafka", "topic_prefix"]
 # Two busy cores are no bug of the code under test; pytest's own time-out bounds a test.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
+
+LONGEST_FIRST = ("integration", "simulation", "faults", "demo", "conformance")
+"""Folders whose files take longest; begun last, one of them would keep one of two processes busy alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the order inside a file stays."""
+
+    def rank(item: pytest.Item) -> int:
+        folders = Path(item.path).parts
+        return next(
+            (n for n, one in enumerate(LONGEST_FIRST) if one in folders), len(LONGEST_FIRST)
+        )
+
+    items.sort(key=rank)

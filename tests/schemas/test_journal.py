@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.schemas import claims, status
 from headrace.schemas.journal import (
     Beat,
     Claim,
@@ -58,7 +59,19 @@ def test_a_session_tells_its_process(process: ProcessId, number: int) -> None:
     assert process_of(SessionId(f"{process}.{number}")) == process
 
 
-@pytest.mark.parametrize("value", [b"", b"{}", b'["dance","a.1"]', b'["claim"]', b"\xff"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{}",
+        b'["dance","a.1"]',
+        b'["claim"]',
+        b"\xff",
+        b'["\xff"]',
+        b'["claim", ' + b"[" * 3000,
+    ],
+)
 def test_a_value_that_is_no_entry_is_refused(value: bytes) -> None:
-    with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
-        decode(value)
+    for read in (decode, decode_beat, status.decode, claims.decode):
+        with pytest.raises(msgspec.MsgspecError):
+            read(value)

@@ -205,7 +205,8 @@ class _Link:
                 part = left[: min(way.slice_bytes, way.room(passed))]
                 passed += len(part)
                 left = left[len(part) :] if way.room(passed) else b""
-                await self._put(part, writer, way)
+                if part:  # beyond `fin_after` nothing can be written, not even nothing
+                    await self._put(part, writer, way)
                 if way.reset_after is not None and passed >= way.reset_after:
                     raise ConnectionResetError
                 if way.fin_after == passed and part:
