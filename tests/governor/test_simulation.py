@@ -23,7 +23,7 @@ from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import Command, Flow, Grants, Units
 
 FEW = range(25)
-ENOUGH = range(400)
+ENOUGH = range(60)
 """A mutant that this many seeds do not see would be a hole in the simulation."""
 
 
