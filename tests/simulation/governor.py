@@ -18,7 +18,7 @@ from headrace.dispatcher.governor.tree import Caps, Scope, Tree
 from headrace.schemas.limits import Flow
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "simulate-governor.json"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "simulate.json"
 MINUTE_MS = 60_000
 WARM_MS = 2 * MINUTE_MS
 CHUNK = 20
