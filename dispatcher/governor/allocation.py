@@ -24,9 +24,9 @@ class AllocationPolicy:
     """Of what a lane gets while a lower one waits, this part is owed to the lower one."""
     pace: float = 1.25
     """How fast the first lane may go, in windows' limits for each window."""
-    lower_pace: float = 1.1
+    lower_pace: float = 1.25
     """And each other lane."""
-    burst: float = 0.1
+    burst: float = 0.2
     """Part of the limit that a lane may take at once."""
     standing_share: float = 0.02
     """Part of the limit that one dispatcher may hold in reserve."""

@@ -45,7 +45,8 @@ class Bucket:
         return self._level > 0
 
     def take(self, share: float) -> None:
-        """It may go below 0."""
+        """It may go below 0. Two of the largest requests always have room, however small the limit."""
+        self._burst = max(self._burst, 2 * share)
         self._level -= share
 
 

@@ -28,7 +28,12 @@ class Epochs:
 
 
 class Contest:
-    """One governor's part in the question who owns the partition. No I/O; `now_ms` is monotonic."""
+    """One governor's part in the question who owns the partition. No I/O; `now_ms` is monotonic.
+
+    It begins to read where a takeover would (`Timing.lookback_ms` and `prefix_ms`), or at the beginning if
+    there is nothing, and claims only when it has read to the end of that time: a claim below an epoch that
+    it has not read would be believed by dispatchers that have not read that one either.
+    """
 
     def __init__(self, name: ProcessId, rank: int, timing: Timing, now_ms: int) -> None:
         """`rank` is its place among the governors that live; each waits longer than the one before."""
@@ -37,6 +42,7 @@ class Contest:
         self.rank = rank
         self.epochs = Epochs()
         self._heard_ms = now_ms
+        self._caught_up = False
         self._floor = Epoch(0)
         self._claimed: Epoch | None = None
 
@@ -51,6 +57,12 @@ class Contest:
             return mine
         return False
 
+    def caught_up(self, now_ms: int) -> None:
+        """All that stood in the log when this governor started was read."""
+        if not self._caught_up:
+            self._caught_up = True
+            self._heard_ms = now_ms
+
     def heard_of(self, epoch: Epoch) -> None:
         """A dispatcher knows of this owner: a claim must be above it, or that one would ignore it."""
         self._floor = max(self._floor, epoch)
@@ -59,7 +71,7 @@ class Contest:
         """The record to write when the owner has been silent for too long."""
         timing = self._timing
         wait_ms = timing.claim_after_ms + timing.claim_step_ms * self.rank
-        if now_ms - self._heard_ms < wait_ms:
+        if not self._caught_up or now_ms - self._heard_ms < wait_ms:
             return None
         self._heard_ms = now_ms
         self._claimed = Epoch(max(self.epochs.current, self._floor) + 1)

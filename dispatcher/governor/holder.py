@@ -20,7 +20,7 @@ from headrace.schemas.limits import Command, End, Flow, Grants, Report, SessionG
 USUAL_MS: Final = 10_000
 """A flow in which something was sent this recently may have credits in reserve."""
 URGENT_MS: Final = 20
-"""Reports about a request that cannot be served follow one another no closer than this."""
+"""Reports of what others wait for follow one another no closer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ class Holder:
         if self.check(now_ms) or purse is None or not purse.covers(units):
             return None
         self._changed = True
+        # What others wait for is in the ledger's window from its report on: no time is to be lost.
+        self._urgent = self._urgent or bool(purse.queue)
         return Ticket(self._session, flow, purse.spend(units, now_ms), units)
 
     def settle(self, ticket: Ticket, tokens_in: int, tokens_out: int, now_ms: int) -> None:

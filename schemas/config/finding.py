@@ -39,3 +39,11 @@ def deployments(tree: Plain) -> list[tuple[int, Plain]]:
     """The deployments with their places in the list."""
     said = enumerate(listed(tree, "deployments"))
     return [(index, entry) for index, entry in said if isinstance(entry, Mapping)]
+
+
+def number(said: Plain, key: str) -> float | None:
+    """The number at `key`, which a document holds as text; None: it is something else."""
+    try:
+        return float(str(said.get(key)))
+    except ValueError:
+        return None

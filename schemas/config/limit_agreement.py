@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
-from headrace.schemas.config.finding import Finding, Plain, deployments, section
+from headrace.schemas.config.finding import Finding, Plain, deployments, number, section
 from headrace.schemas.config.keypath import KeyPath
 from headrace.schemas.config.limits import RATES
 
@@ -34,18 +34,18 @@ def limits_agree(tree: Plain) -> Iterator[Finding]:
 
 def _parts(limits: Plain, path: KeyPath) -> Iterator[Finding]:
     """Input or output above both together could never be used."""
-    whole = limits.get("tokens_per_minute")
+    whole = number(limits, "tokens_per_minute")
     for name in ("input_tokens_per_minute", "output_tokens_per_minute"):
-        part = limits.get(name)
-        if isinstance(part, int) and isinstance(whole, int) and part > whole:
-            yield Finding((*path, name), f"is above tokens_per_minute, {whole}")
+        part = number(limits, name)
+        if part is not None and whole is not None and part > whole:
+            yield Finding((*path, name), f"is above tokens_per_minute, {whole:.0f}")
 
 
 def _below(limits: Plain, whole: Plain, path: KeyPath, of: str) -> Iterator[Finding]:
     for name in RATES:
-        part, most = limits.get(name), whole.get(name)
-        if isinstance(part, int) and isinstance(most, int) and part > most:
-            yield Finding((*path, name), f"is above that of {of}, {most}")
+        part, most = number(limits, name), number(whole, name)
+        if part is not None and most is not None and part > most:
+            yield Finding((*path, name), f"is above that of {of}, {most:.0f}")
 
 
 def _tenants(tree: Plain) -> Iterator[Finding]:
@@ -57,8 +57,8 @@ def _tenants(tree: Plain) -> Iterator[Finding]:
 
 def _reserves(tree: Plain) -> Iterator[Finding]:
     lanes = section(tree, "lanes")
-    reserved = {name: section(lanes, name).get("reserve") for name in lanes}
-    shares = {n: r for n, r in reserved.items() if isinstance(r, int | float) and r > 0}
+    reserved = {name: number(section(lanes, name), "reserve") for name in lanes}
+    shares = {name: share for name, share in reserved.items() if share}
     if not shares:
         return
     path = ("lanes", list(shares)[-1], "reserve")

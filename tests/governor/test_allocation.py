@@ -99,4 +99,4 @@ def test_a_lanes_pace_spreads_its_requests() -> None:
     bench = Bench(tree(requests=100), "one", policy=AllocationPolicy(LANES))
     bench.queue("one", F, (100, 0, 0))
     bench.step()
-    assert 9 <= bench.spend_all("one", F) <= 12
+    assert 19 <= bench.spend_all("one", F) <= 22

@@ -29,7 +29,11 @@ class Governor:
         self._lag = self._rng.randint(0, LAG_MS)
         self.contest = Contest(name, rank, places.story.timing, self._now())
         self._reports: Reader[Report] | None = None
-        self._grants = places.grants.reader(self._follow)
+        log, timing = places.grants, places.story.timing
+        since = self._now() - timing.lookback_ms(tree.window_ms) - timing.prefix_ms
+        self._end = len(log.records)
+        begin = self._end - (len(log.since(since)) or self._end)
+        self._grants = log.reader(self._follow, position=begin)
         self._break_at: int | None = None
         self._turn = 0
         self._clock.at(self._clock.now + self._rng.randint(0, 99), self._tick)
@@ -64,6 +68,8 @@ class Governor:
         if self.owner is not None:
             self._write(self.owner.tick(self._now()))
         else:
+            if self._grants.position >= min(self._end, len(self._places.grants.records)):
+                self.contest.caught_up(self._now())
             if self.contest.epochs.current == 0:
                 self._look_for_epochs()
             claim = self.contest.tick(self._now())

@@ -30,7 +30,6 @@ class Log(Generic[T]):
     def __init__(self, clock: Clock, rng: Random, weather: Weather) -> None:
         """Empty."""
         self.records: list[tuple[int, T]] = []
-        self.wiped_ms: int | None = None
         self.landed: list[Callable[[T], None]] = []
         """Told of each record when it stands in the log."""
         self._clock = clock
@@ -55,7 +54,6 @@ class Log(Generic[T]):
     def wipe(self) -> None:
         """The topic was deleted and made anew; readers go on with what comes."""
         self.records = []
-        self.wiped_ms = self._clock.now
         for reader in self._readers:
             reader.position = 0
 
