@@ -3,7 +3,8 @@
 How it works. A request that was dispatched has its credits *promised*; they are spent when its call has a
 connection in hand, so that nothing lies between that and the sending. Of each flow the owner is told the
 promised ones and the first of the queue, as far as there are seats for them: credits without a seat would
-be somebody else's. `now_ms` is monotonic.
+be somebody else's. Flows of one deployment share its free seats evenly, anew with each report. `now_ms` is
+monotonic.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -50,6 +51,8 @@ class Credits:
         self._flows = flows
         self._seats = seats
         self._promised: dict[Flow, dict[Promise, None]] = {}
+        self._shares: dict[DeploymentName, int] = {}
+        """How many queued requests of each flow are told of."""
         self._resting = False
         self.stirred: Callable[[], None] = lambda: None
         """Called when there may be something to report."""
@@ -78,7 +81,7 @@ class Credits:
             raise ValueError("a request without a flow needs no credits")
         promise = Promise(waiting.flow, waiting.units, waiting.rank)
         self._promised.setdefault(waiting.flow, {})[promise] = None
-        self._seat_changed(promise.flow)
+        self._touch(promise.flow)
         return promise
 
     def spend(self, promise: Promise, now_ms: int) -> bool:
@@ -96,11 +99,10 @@ class Credits:
             self.stirred()
 
     def close(self, promise: Promise, now_ms: int) -> None:
-        """The call is over, or was never made; once for each promise. Its seat has been given back."""
-        self._forget(promise)
+        """The call is over, or was never made; once for each promise."""
         if promise.ticket is not None:
             self._holder.release(promise.ticket, now_ms)
-        self._seat_changed(promise.flow)
+        self._forget(promise)
 
     def take(self, command: Command, now_ms: int) -> bool:
         """Take the next record of the grants; True if more may be spent than before."""
@@ -115,14 +117,14 @@ class Credits:
 
     def report(self, now_ms: int) -> Report:
         """What is to be told now."""
+        self._share_out()
         self._tell(now_ms)
         return self._holder.report(now_ms)
 
     def rest(self) -> None:
         """Nothing more is dispatched: what is queued is not asked for any longer."""
         self._resting = True
-        for name in self._flows.deployments():
-            self._flows.changed.update(self._flows.flows(name))
+        self._share_out()
         self.stirred()
 
     def last_report(self, now_ms: int) -> Report:
@@ -133,18 +135,23 @@ class Credits:
         self._flows.changed.add(flow)
         self.stirred()
 
-    def _seat_changed(self, flow: Flow) -> None:
-        """Where seats are few, all flows can be told of more requests, or of less."""
-        if self._seats.room(flow.deployment) <= TOLD:
-            self._flows.changed.update(self._flows.flows(flow.deployment))
-        self._touch(flow)
-
     def _forget(self, promise: Promise) -> None:
         others = self._promised.get(promise.flow, {})
         others.pop(promise, None)
         if not others:
             self._promised.pop(promise.flow, None)
         self._touch(promise.flow)
+
+    def _share_out(self) -> None:
+        for name in self._flows.deployments():
+            flows = self._flows.flows(name)
+            share = 0 if self._resting else self._share(name, len(flows))
+            if share != self._shares.get(name):
+                self._shares[name] = share
+                self._flows.changed.update(flows)
+
+    def _share(self, deployment: DeploymentName, flows: int) -> int:
+        return min(TOLD, max(1, self._seats.room(deployment) // flows))
 
     def _tell(self, now_ms: int) -> None:
         changed = self._flows.changed
@@ -155,9 +162,10 @@ class Credits:
 
     def _wants(self, flow: Flow) -> list[Want]:
         sizes = [(one.rank, one.units) for one in self._promised.get(flow, ())]
-        if not self._resting:
-            count = min(TOLD, max(1, self._seats.room(flow.deployment)))
-            sizes += [(one.rank, one.units) for one in self._flows.first(flow, count)]
+        if flow.deployment not in self._shares:
+            self._share_out()
+        count = self._shares.get(flow.deployment, 0)
+        sizes += [(one.rank, one.units) for one in self._flows.first(flow, count)]
         return merged(sizes)
 
 

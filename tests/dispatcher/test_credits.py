@@ -24,7 +24,8 @@ class Process:
         upstream = {"base_url": "http://127.0.0.1:1/v1"}
         config = {"name": "d", "model": "m", "upstream": upstream}
         deployment = DeploymentConfig.model_validate(config | {"limits": {"concurrency": seats}})
-        self.seats = Seats([deployment])
+        free = DeploymentConfig.model_validate(config | {"name": "free"})
+        self.seats = Seats([deployment, free])
         self.flows = FlowQueues(LANES, 0.1)
         self.credits = Credits(self.bench.holders["one"], self.flows, self.seats, GOVERNED)
 
@@ -39,9 +40,10 @@ class Process:
         return out
 
     def step(self) -> None:
-        """100 ms pass, reports go up and grants come down."""
-        self.credits.due_ms(self.bench.now)
-        self.bench.step()
+        """300 ms pass, reports go up and grants come down."""
+        for _ in range(3):
+            self.credits.due_ms(self.bench.now)
+            self.bench.step()
 
     def dispatch(self) -> list[Promise]:
         """Dispatch what is covered."""
@@ -60,7 +62,7 @@ class Process:
 
     def wanted(self, of: Flow = F) -> int:
         """How many requests the owner is told of."""
-        self.credits.due_ms(self.bench.now)
+        self.credits.report(self.bench.now)
         return sum(want.count for want in self.bench.holders["one"].purse(of).queue)
 
 
@@ -141,6 +143,14 @@ def test_no_more_is_asked_for_than_there_are_seats() -> None:
     for one in promises[:2]:
         process.close(one)
     assert process.wanted() == 2
+
+
+def test_flows_share_the_seats_that_are_free() -> None:
+    process = Process(requests=100, seats=8)
+    tenants = [flow(f"t{number}") for number in range(4)]
+    for one in tenants:
+        process.queue(9, of=one)
+    assert [process.wanted(one) for one in tenants] == [2] * 4
 
 
 def test_who_stops_asks_for_nothing_more() -> None:
