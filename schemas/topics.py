@@ -23,6 +23,8 @@ TENANT_SPREAD = 8
 INDEXED_PARTITIONS = 16
 """Of `status` and `claims`. Never changed: the order of one partition decides what came first."""
 INBOX_PARTITIONS = 4
+LIMITS_PARTITIONS = 8
+"""Of the governor's two topics; so far one of them is used."""
 RESULTS_MS = 3 * DAY_MS
 """How long results are kept, and states at least."""
 CLAIMS_MS = 2 * DAY_MS
@@ -51,8 +53,19 @@ class Topics:
         self.results = prefix + "results"
         self.status = prefix + "status"
         self.claims = prefix + "claims"
+        self.limit_reports = prefix + "limits.reports"
+        self.limit_grants = prefix + "limits.grants"
         self._private = frozenset(
-            (self.control, self.dead_letters, self.fleet, self.events, self.status, self.claims)
+            (
+                self.control,
+                self.dead_letters,
+                self.fleet,
+                self.events,
+                self.status,
+                self.claims,
+                self.limit_reports,
+                self.limit_grants,
+            )
         )
 
     def requests(self, lane: LaneName) -> str:
@@ -148,6 +161,8 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
             add(inbox, INBOX_PARTITIONS, keep_ms, max_message_bytes=str(RECORD_BYTES))
     add(names.control, counts.control, longest_ms + DAY_MS)
     add(names.fleet, 1, HOUR_MS)
+    add(names.limit_reports, LIMITS_PARTITIONS, 2 * HOUR_MS)
+    add(names.limit_grants, LIMITS_PARTITIONS, 2 * HOUR_MS)
     add(names.events, counts.events, 7 * DAY_MS)
     return tuple(specs)
 

@@ -17,17 +17,17 @@ RATES = (
 
 
 class Rates(Section):
-    """What may be sent in any 60 seconds; what is not named is not limited.
+    """What may be sent in any 60 seconds, by all dispatchers together; what is not named is not limited.
 
-    So far no running dispatcher keeps them: `headrace limits simulate` shows what they would do.
+    Requests wait for their turn; one that is larger than a limit is refused.
     """
 
     requests_per_minute: PerMinute | None = None
     """Requests that are begun."""
     input_tokens_per_minute: PerMinute | None = None
-    """Tokens that are sent."""
+    """Tokens that are sent: estimated from the body, then corrected by what the answer tells."""
     output_tokens_per_minute: PerMinute | None = None
-    """Tokens that are reserved for answers."""
+    """Tokens that are reserved for answers (`models.*.reserve`), less what was not used."""
     tokens_per_minute: PerMinute | None = None
     """Both together."""
 
@@ -35,8 +35,8 @@ class Rates(Section):
 class DeploymentLimits(Rates):
     """What the upstream can take.
 
-    Of these a running dispatcher keeps `concurrency` alone; the others are read by `headrace limits
-    simulate`.
+    Limits by the minute hold for all dispatchers together and need a governor; `concurrency` holds for
+    each process.
 
     """
 

@@ -135,8 +135,7 @@ class LaneConfig(Section):
     longest_s: Seconds | None = None
     """Longest deadline that a client may ask for; default: a day, or `deadline_s` if longer."""
     reserve: Annotated[float, Field(ge=0, le=0.9)] = 0
-    """Share of every limit that the other lanes leave to this one. So far only `headrace limits
-    simulate` reads it."""
+    """Share of every limit by the minute that the other lanes leave to this one."""
 
     @property
     def max_deadline_s(self) -> int:
@@ -216,6 +215,9 @@ class ModelConfig(Section):
     retry: RetryConfig = RetryConfig()
     ambiguous: Literal["retry", "fail", "park"] = "retry"
     """What becomes of a call that a crash cut short after it may have reached the upstream."""
+    reserve: Literal["usual", "hard"] = "usual"
+    """Tokens that are reserved for an answer where tokens are limited: `hard` takes what the request
+    allows (`max_tokens`), `usual` what 95 % of the tenant's answers needed."""
 
 
 class TenantConfig(Section):
@@ -230,10 +232,9 @@ class TenantConfig(Section):
     inbox: bool = False
     """Whether it has a topic `inbox.<tenant>`, where it may write requests without a right on lanes."""
     weight: Annotated[float, Field(gt=0, le=1000)] = 1
-    """Its share among tenants that ask for more than there is. So far only `headrace limits simulate`
-    reads it."""
+    """Its share among tenants that ask for more than a limit by the minute allows."""
     limits: Rates = Rates()
-    """What it may use of all deployments together. So far only `headrace limits simulate` reads it."""
+    """What it may use of all deployments together; then all of them are called by a governor's leave."""
 
 
 class AuthConfig(Section):
@@ -274,8 +275,7 @@ class Config(Section):
     tenants: dict[TenantKey, TenantConfig] = Field(default_factory=dict)
     """Who may use what, by tenant."""
     pools: dict[Annotated[str, Name], PoolConfig] = Field(default_factory=dict)
-    """Limits that several deployments share, such as those of one account. So far only `headrace limits
-    simulate` reads them."""
+    """Limits that several deployments share, such as those of one account."""
     auth: AuthConfig = AuthConfig()
 
     @property
