@@ -13,12 +13,16 @@ repeated or late does no harm. JSON arrays, so that `kcat` shows them as they ar
 names kind and version.
 """
 
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 import msgspec
 
 from headrace.schemas.journal import ProcessId, SessionId
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
+
+LIMIT_PARTITION: Final = 0
+"""Of `limits.reports` and `limits.grants`: all limits of an installation are one domain so far, so that
+one owner sees every scope that a request must fit."""
 
 Epoch = NewType("Epoch", int)
 """Counts the owners of one partition. 0: none yet."""
