@@ -1,8 +1,8 @@
 """All processes of a development installation, as one async context manager.
 
-Order of the start: Kafka, topics, then mock, dispatchers and ingress together. Order of the
-stop: ingress (its waiting requests are answered), dispatchers (their calls finish), mock,
-Kafka. Nothing outlives this process (see `headrace.cli.lifeline`); the data folder stays.
+Order of the start: Kafka, topics, then mock, dispatchers, governor and ingress together. Order of
+the stop: ingress (its waiting requests are answered), dispatchers (their calls finish) and governor,
+mock, Kafka. Nothing outlives this process (see `headrace.cli.lifeline`); the data folder stays.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ MOCK_ARGUMENTS = ("--latency-ms", "200", "--tokens-per-s", "80")
 
 
 class Stack:
-    """Kafka (unless `bootstrap` names one), mock upstream, ingress and dispatchers.
+    """Kafka (unless `bootstrap` names one), mock upstream, ingress, dispatchers and a governor.
 
     `data_dir` is created when missing and kept. `config` is a configuration file of the
     user's own; without it one is written there, over which `overlay` is laid. `ports` are
@@ -118,6 +118,11 @@ class Stack:
         return [role for name, role in self._roles.items() if name.startswith("dispatcher-")]
 
     @property
+    def governors(self) -> list[Role]:
+        """The governor's process, in a list."""
+        return [role for name, role in self._roles.items() if name.startswith("governor-")]
+
+    @property
     def environ(self) -> dict[str, str]:
         """What a process needs in its environment, besides `config_path`, to join this stack."""
         if self._own_config:
@@ -134,7 +139,9 @@ class Stack:
             upstreams = services.upstreams(self.layout, self._mock_arguments, self.mock_log)
             await self._start(upstreams, opening)
             await self._apply_topics()
-            await self._start(services.dispatchers(self.layout, self.config_path), opening)
+            dispatchers = services.dispatchers(self.layout, self.config_path)
+            governors = services.governors(self.layout, self.config_path)
+            await self._start([*dispatchers, *governors], opening)
             await self._start([services.ingress(self.layout, self.config_path)], opening)
             for role in (*(self._roles[one.name] for one in upstreams), self.ingress):
                 await role.ready(READY_LIMIT_S)  # the ingress last: its word is the stack's
