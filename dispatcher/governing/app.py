@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.governing.governor import Governor
 from headrace.dispatcher.governing.metrics import Metrics
+from headrace.dispatcher.governor.configured import policy_of, tree_of
+from headrace.dispatcher.governor.tree import Tree
 from headrace.dispatcher.kafka.limit_log import LimitLog
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
@@ -34,7 +36,8 @@ CLOSE_S = 0.8
 class App:
     """All parts of one governor process."""
 
-    def __init__(self, config: Config, log: Log) -> None:
+    def __init__(self, config: Config, tree: Tree, log: Log) -> None:
+        """`tree`: what `config` limits."""
         self._log = log
         self._name = ProcessId(f"g-{uuid4().hex[:12]}")
         registry = CollectorRegistry()
@@ -48,7 +51,13 @@ class App:
             log=log,
         )
         self.governor = Governor(
-            self._name, config, limits=self._limits, clock=clock, metrics=metrics, log=log
+            self._name,
+            tree,
+            policy_of(config),
+            limits=self._limits,
+            clock=clock,
+            metrics=metrics,
+            log=log,
         )
         self._probe = Probe(config.governor.metrics_listen, registry, self._problems)
         self._started = False
@@ -113,10 +122,11 @@ def run(config_path: Path) -> None:
     """Run one governor process with the configuration at `config_path`, until SIGTERM."""
     config = load(config_path, os.environ)
     configure("governor")
-    uvloop.run(_serve(config))
+    uvloop.run(serve(config, tree_of(config)))
 
 
-async def _serve(config: Config) -> None:
-    app = App(config, get_log())
+async def serve(config: Config, tree: Tree) -> None:
+    """Keep the limits of `tree` until SIGTERM."""
+    app = App(config, tree, get_log())
     calm()
     await app.run()

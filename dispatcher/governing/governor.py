@@ -15,14 +15,14 @@ from zlib import crc32
 
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.governing.metrics import Metrics
-from headrace.dispatcher.governor.configured import policy_of, tree_of
+from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.epochs import Contest
 from headrace.dispatcher.governor.owner import Owner
 from headrace.dispatcher.governor.takeover import Heard, reaches, take_over
 from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.governor.tree import Tree
 from headrace.dispatcher.kafka.limit_log import LimitLog, Past, Placed
 from headrace.schemas.clock import BrokerClock
-from headrace.schemas.config.model import Config
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Beat, Claim, Command, Report
 from headrace.telemetry.logs import Log
@@ -46,7 +46,8 @@ class Governor:
     def __init__(
         self,
         name: ProcessId,
-        config: Config,
+        tree: Tree,
+        policy: AllocationPolicy,
         *,
         limits: LimitLog,
         clock: BrokerTime,
@@ -55,8 +56,8 @@ class Governor:
     ) -> None:
         self.owner: Owner | None = None
         self._timing = Timing()
-        self._tree = tree_of(config)
-        self._policy = policy_of(config)
+        self._tree = tree
+        self._policy = policy
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
