@@ -101,14 +101,14 @@ class Governor:
         """Until the next turn; True if it came much too late."""
         owner = self.owner
         quiet = owner is not None and not owner.waiting()
-        tick_s = self._timing.tick_ms / 1000
-        until_s = self._turned_s + (self._timing.beat_ms / 1000 if quiet else tick_s)
-        await asyncio.sleep(max(0.0, self._turned_s + tick_s - self._clock.monotonic()))
-        left_s = until_s - self._clock.monotonic()
-        if left_s > 0:
+        soonest_s = self._turned_s + self._timing.tick_ms / 1000
+        until_s = self._turned_s + self._timing.beat_ms / 1000 if quiet else soonest_s
+        if quiet:
             with suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout(max(0.0, until_s - self._clock.monotonic())):
                     await self._woken.wait()
+        if not quiet or self._woken.is_set():
+            await asyncio.sleep(max(0.0, soonest_s - self._clock.monotonic()))
         self._woken.clear()
         self._turned_s = self._clock.monotonic()
         return self._turned_s - until_s > LATE_S

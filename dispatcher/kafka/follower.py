@@ -31,6 +31,8 @@ class Pace(NamedTuple):
     """A broker answers nothing else on a connection while it holds a fetch there."""
     backoff_ms: int = _POLL_MS
     """Also what it waits before it asks again about a topic that is new to it."""
+    poll_ms: int = _POLL_MS
+    """How soon it sees that other partitions are to be followed, while nothing comes."""
     rest_s: float = 0.0
     """Between two readings. aiokafka asks again for what was read only, so that the broker gathers."""
 
@@ -38,7 +40,7 @@ class Pace(NamedTuple):
 GATHERED = Pace(1024 * 1024, _POLL_MS)
 """A fetch per record would cost three times the CPU."""
 EAGER = Pace(1, 10, backoff_ms=10)
-PROMPT = Pace(1, 500, rest_s=0.03)
+PROMPT = Pace(1, 500, poll_ms=500, rest_s=0.03)
 """A record that comes alone is read at once; nothing is asked for while there is nothing."""
 
 
@@ -102,7 +104,7 @@ class Follower:
             fetch_max_wait_ms=pace.hold_ms,
             retry_backoff_ms=pace.backoff_ms,
         )
-        self._rest_s = pace.rest_s
+        self._pace = pace
         self._log = log
         self._lines: dict[TopicPartition, _Line] = {}
         self._changed = False
@@ -199,7 +201,7 @@ class Follower:
             self._consumer.assign(list(self._lines))
             for tp, line in self._lines.items():
                 self._consumer.seek(tp, line.next_offset)
-        batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        batches = await self._consumer.getmany(timeout_ms=self._pace.poll_ms)
         for tp, records in batches.items():
             current = self._lines.get(tp)
             if current is None or self._changed:
@@ -208,5 +210,5 @@ class Follower:
                 if record.offset >= current.next_offset:
                     current.take(record)
             current.advance(max(current.next_offset, records[-1].offset + 1))
-        if batches and self._rest_s:
-            await asyncio.sleep(self._rest_s)
+        if batches and self._pace.rest_s:
+            await asyncio.sleep(self._pace.rest_s)
