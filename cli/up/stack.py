@@ -1,8 +1,9 @@
 """All processes of a development installation, as one async context manager.
 
-Order of the start: Kafka, topics, then mock, dispatchers, governor and ingress together. Order of
-the stop: ingress (its waiting requests are answered), dispatchers (their calls finish) and governor,
-mock, Kafka. Nothing outlives this process (see `headrace.cli.lifeline`); the data folder stays.
+Order of the start: Kafka, topics, then mock, dispatchers and ingress together, and once they are
+there the governor: no request waits for it that no limit holds. Order of the stop: ingress (its
+waiting requests are answered), dispatchers (their calls finish) and governor, mock,
+Kafka. Nothing outlives this process (see `headrace.cli.lifeline`); the data folder stays.
 """
 
 import asyncio
@@ -141,10 +142,12 @@ class Stack:
             await self._apply_topics()
             dispatchers = services.dispatchers(self.layout, self.config_path)
             governors = services.governors(self.layout, self.config_path)
-            await self._start([*dispatchers, *governors], opening)
+            with_them = self._prepare([*dispatchers, *governors], opening)
+            await _start_all(with_them[: len(dispatchers)])
             await self._start([services.ingress(self.layout, self.config_path)], opening)
             for role in (*(self._roles[one.name] for one in upstreams), self.ingress):
                 await role.ready(READY_LIMIT_S)  # the ingress last: its word is the stack's
+            await _start_all(self.governors)
             if self._supervise:
                 await opening.enter_async_context(self._supervision())
             self._opened = opening.pop_all()
@@ -202,6 +205,12 @@ class Stack:
         self, wanted: Sequence[services.Service], opening: contextlib.AsyncExitStack
     ) -> None:
         """Start these together; later they are stopped together."""
+        await _start_all(self._prepare(wanted, opening))
+
+    def _prepare(
+        self, wanted: Sequence[services.Service], opening: contextlib.AsyncExitStack
+    ) -> list[Role]:
+        """Who is to be started; they are stopped together, in the order of these calls from the last."""
         roles = []
         for service in wanted:
             log = self.data_dir / "logs" / f"{service.name}.log"
@@ -209,8 +218,7 @@ class Stack:
             roles.append(role)
             self._roles[service.name] = role
         opening.push_async_callback(_stop_together, roles)
-        for role in roles:
-            await role.start()
+        return roles
 
     @contextlib.asynccontextmanager
     async def _supervision(self) -> AsyncIterator[None]:
@@ -224,6 +232,11 @@ class Stack:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _start_all(roles: Sequence[Role]) -> None:
+    for role in roles:
+        await role.start()
 
 
 async def _stop_together(roles: Sequence[Role]) -> None:
