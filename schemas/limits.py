@@ -21,7 +21,8 @@ from headrace.schemas.journal import ProcessId, SessionId
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
 
 LIMIT_PARTITION: Final = 0
-"""Of both topics: all limits of an installation are in one owner's hands."""
+"""Of `limits.reports` and `limits.grants`: all limits of an installation are one domain so far, so that
+one owner sees every scope that a request must fit."""
 
 Epoch = NewType("Epoch", int)
 """Counts the owners of one partition. 0: none yet."""

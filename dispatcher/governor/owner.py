@@ -117,6 +117,14 @@ class Owner:
                 self.ledger.forget(session.name)
         return ended
 
+    def waiting(self) -> bool:
+        """Whether anything is queued that nothing was granted for: else a beat is soon enough for a tick."""
+        return any(
+            queue.head() is not None
+            for session in self.sessions.values()
+            for queue in session.queues.values()
+        )
+
     def tick(self, now_ms: int) -> list[Command]:
         """The records to append now."""
         self.ledger.advance(now_ms)

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from headrace.schemas.config.agreement import findings
+from headrace.schemas.config.auth import AuthConfig
+from headrace.schemas.config.governor import GovernorConfig
 from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
 from headrace.schemas.config.limits import DeploymentLimits, PoolConfig, Rates
 from headrace.schemas.config.section import (
@@ -33,6 +35,7 @@ __all__ = [
     "DeploymentConfig",
     "DeploymentLimits",
     "DispatcherConfig",
+    "GovernorConfig",
     "IngressConfig",
     "KafkaConfig",
     "KafkaSecurity",
@@ -237,15 +240,6 @@ class TenantConfig(Section):
     """What it may use of all deployments together; then all of them are called by a governor's leave."""
 
 
-class AuthConfig(Section):
-    """`open`: one tenant, no key (development). `keys`: every request carries a key of a tenant."""
-
-    mode: Literal["open", "keys"] = "open"
-    """Who may call."""
-    pepper: SecretStr | None = None
-    """Key of the HMAC over API keys; needed with `keys`. A new pepper makes all keys void."""
-
-
 def default_lanes() -> dict[LaneName, LaneConfig]:
     return {
         LaneName("interactive"): LaneConfig(deadline_s=120),
@@ -262,6 +256,7 @@ class Config(Section):
     kafka: KafkaConfig = KafkaConfig()
     ingress: IngressConfig = IngressConfig()
     dispatcher: DispatcherConfig = DispatcherConfig()
+    governor: GovernorConfig = GovernorConfig()
     lanes: Annotated[dict[LaneKey, LaneConfig], Field(min_length=1, max_length=16)] = Field(
         default_factory=default_lanes
     )
