@@ -23,8 +23,6 @@ TENANT_SPREAD = 8
 INDEXED_PARTITIONS = 16
 """Of `status` and `claims`. Never changed: the order of one partition decides what came first."""
 INBOX_PARTITIONS = 4
-LIMITS_PARTITIONS = 8
-"""Of the governor's two topics; so far one of them is used."""
 RESULTS_MS = 3 * DAY_MS
 """How long results are kept, and states at least."""
 CLAIMS_MS = 2 * DAY_MS

@@ -39,7 +39,8 @@ class Stack:
     `data_dir` is created when missing and kept. `config` is a configuration file of the
     user's own; without it one is written there, over which `overlay` is laid. `ports` are
     wishes by name (see `layout.DEFAULT_PORTS`): a taken one is replaced by a free one.
-    `supervise` starts again what dies; without it the caller does that.
+    `supervise` starts again what dies; without it the caller does that. Without `governor` no model is
+    called whose deployments have limits by the minute.
     Errors: `StackError`, `LocalKafkaError`, `TopicsError`, `ConfigError`.
     """
 
@@ -55,6 +56,7 @@ class Stack:
         local_model: bool = False,
         ports: Mapping[str, int] | None = None,
         supervise: bool = False,
+        governor: bool = True,
         reporter: Reporter | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -69,6 +71,7 @@ class Stack:
         self._local_model = local_model
         self._wishes = ports or {}
         self._supervise = supervise
+        self._governed = governor
         self._reporter = reporter or Silent()
         self._lifeline = Lifeline()
         self._opened = contextlib.AsyncExitStack()
@@ -141,7 +144,7 @@ class Stack:
             await self._start(upstreams, opening)
             await self._apply_topics()
             dispatchers = services.dispatchers(self.layout, self.config_path)
-            governors = services.governors(self.layout, self.config_path)
+            governors = services.governors(self.layout, self.config_path) if self._governed else []
             with_them = self._prepare([*dispatchers, *governors], opening)
             await _start_all(with_them[: len(dispatchers)])
             await self._start([services.ingress(self.layout, self.config_path)], opening)

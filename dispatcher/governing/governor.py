@@ -83,6 +83,7 @@ class Governor:
         if self._contest.epochs.current == 0:
             # An empty log may be one that was wiped: dispatchers know the epochs that it had.
             await self._limits.recent_reports(lambda _, told: self._contest.heard_of(told.epoch))
+        self._contest.caught_up(self._mono_ms())
 
     async def run(self) -> None:
         """Take turns until cancelled."""

@@ -29,8 +29,9 @@ from headrace.schemas.limits import (
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
 
-GRANTS_BACK = 2_000
-"""Grants read back at the start, to know who owns the partition: the last one that counts is enough."""
+GRANTS_BACK = 10_000
+"""Grants read back at the start: further than a takeover reads (about two minutes, up to 14 a second), since
+a claim below an epoch that stands there would be believed by some."""
 REPORTS_BACK = 2_000
 """Reports read back where no owner is known: every dispatcher that lives is in them."""
 
