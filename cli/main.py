@@ -38,12 +38,16 @@ ENTRIES = (
     Entry("up", "headrace.cli.up.command:up", "Run Kafka and every role on this machine."),
     Entry("ingress", "headrace.cli.roles:ingress", "Run the HTTP side."),
     Entry("dispatcher", "headrace.cli.roles:dispatcher", "Run the side that calls upstreams."),
+    Entry(
+        "governor", "headrace.cli.roles:governor", "Run the side that hands out what limits allow."
+    ),
     Entry("topics", "headrace.cli.topics.command:app", "Plan and create the topics."),
     Entry("jobs", "headrace.cli.jobs.command:app", "Look at jobs, cancel and follow them."),
     Entry("dlq", "headrace.cli.dlq.command:app", "Look at dead letters, and replay them."),
     Entry(
         "cancel", "headrace.cli.cancel_command:cancel", "Take requests back that came over Kafka."
     ),
+    Entry("limits", "headrace.cli.limits.command:app", "See what configured limits would do."),
     Entry("config", "headrace.cli.config_command:app", "Check and show a configuration."),
     Entry("keys", "headrace.cli.keys_command:app", "Create API keys."),
     Entry("mock", "headrace.cli.mock.command:mock", "Run a scripted upstream."),

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from headrace.cli.main import ENTRIES, load
+from headrace.dispatcher.governing.metrics import Metrics as GovernorMetrics
 from headrace.dispatcher.metrics import Metrics as DispatcherMetrics
 from headrace.ingress.board import BoardPolicy, ReplyBoard
 from headrace.ingress.metrics import Metrics as IngressMetrics
@@ -30,10 +31,13 @@ def metrics_page() -> str:
     """All metrics of all roles."""
     dispatcher = CollectorRegistry()
     DispatcherMetrics(dispatcher)
+    governor = CollectorRegistry()
+    GovernorMetrics(governor)
     ingress = IngressMetrics(ReplyBoard(BoardPolicy(1, 1, 1, 1.0)), "0").registry
     return (
         f"{_MADE}# Metrics\n\nEach role serves its own under `/metrics` on its metrics port.\n"
         f"\n## Ingress\n\n{_metrics_table(ingress)}\n## Dispatcher\n\n{_metrics_table(dispatcher)}"
+        f"\n## Governor\n\n{_metrics_table(governor)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""`headrace ingress` and `headrace dispatcher`: hand the configuration to the role."""
+"""`headrace ingress`, `headrace dispatcher` and `headrace governor`: hand the configuration to the role."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +26,17 @@ def dispatcher(config: ConfigFile) -> None:
     Exit code 78: the configuration cannot be used.
     """
     from headrace.dispatcher.app import run
+
+    with problems_shown():
+        run(config)
+
+
+def governor(config: ConfigFile) -> None:
+    """Run the side that hands out what limits allow, until SIGTERM; of several one does, the others wait.
+
+    Exit code 78: the configuration cannot be used.
+    """
+    from headrace.dispatcher.governing.app import run
 
     with problems_shown():
         run(config)

@@ -21,6 +21,8 @@ from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.gate import Gatekeeper
+from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
@@ -62,20 +64,19 @@ class App:
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
-        self._kafka = Wiring(config, fleet=self._fleet, clock=self._clock, metrics=metrics, log=log)
-        self._upstream = OpenAIUpstream(config.deployments, config.dispatcher)
-        self._settlement = Settlement(
-            topics=self._kafka.topics,
-            outbox=self._kafka.finals,
-            bulk=self._kafka.bulk,
-            replies=self._kafka.replies,
-            states=self._kafka.states,
-            events=self._kafka.events,
-            journals=self._kafka.journals,
+        seats = Seats(config.deployments)
+        governed = Governed(config)
+        self._gates = self._gatekeeper(governed, seats, metrics)
+        self._kafka = Wiring(
+            config,
+            fleet=self._fleet,
+            clock=self._clock,
             metrics=metrics,
-            ended=self._kafka.chains.end,
             log=log,
+            in_hand=self._gates.credits if self._gates is not None else None,
         )
+        self._upstream = OpenAIUpstream(config.deployments, config.dispatcher, governed.deployments)
+        self._settlement = self._settlement_of(metrics)
         ambiguous = AmbiguousPolicy(
             {model: Ambiguous(one.ambiguous) for model, one in config.models.items()}
         )
@@ -87,7 +88,6 @@ class App:
             ambiguous=ambiguous,
             metrics=metrics,
         )
-        seats = Seats(config.deployments)
         self._dispatcher = Dispatcher(
             config,
             sources=self._kafka.sources,
@@ -107,6 +107,7 @@ class App:
             fleet=self._fleet,
             metrics=metrics,
             clock=self._clock,
+            gates=self._gates,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -171,7 +172,36 @@ class App:
 
     def _stop(self) -> None:
         self._stopping.set()
+        if self._gates is not None:
+            self._gates.credits.rest()
         self._dispatcher.stop()
+
+    def _gatekeeper(self, governed: Governed, seats: Seats, metrics: Metrics) -> Gatekeeper | None:
+        """None where no deployment has limits by the minute: then nothing of it runs."""
+        if not governed.deployments:
+            return None
+        return Gatekeeper(
+            self._config,
+            governed,
+            self._fleet.own,
+            seats=seats,
+            metrics=metrics,
+            clock=self._clock,
+        )
+
+    def _settlement_of(self, metrics: Metrics) -> Settlement:
+        return Settlement(
+            topics=self._kafka.topics,
+            outbox=self._kafka.finals,
+            bulk=self._kafka.bulk,
+            replies=self._kafka.replies,
+            states=self._kafka.states,
+            events=self._kafka.events,
+            journals=self._kafka.journals,
+            metrics=metrics,
+            ended=self._kafka.chains.end,
+            log=self._log,
+        )
 
     def _parking(self, metrics: Metrics) -> Parking:
         limits = self._config.dispatcher

@@ -6,6 +6,7 @@ from typing import cast
 
 from headrace.dispatcher.aftermath import Aftermath, Again
 from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.gate import Gate
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
@@ -94,8 +95,12 @@ class Attempts:
         freed: Callable[[], None],
         again: Again,
         back: Back,
+        gate: Gate | None = None,
     ) -> None:
-        """Make the attempt and settle it; `freed` is called when the call has left its seat."""
+        """Make the attempt and settle it; `freed` is called when the call has left its seat.
+
+        Where there is a `gate`, nothing is sent unless it opens.
+        """
         address = waiting.record.reply
         if address is not None and not self._directory.knows(address):
             await self._look_up(waiting, address, freed, back)
@@ -115,13 +120,18 @@ class Attempts:
         stream = self._open(waiting, deployment)
         began_s = self._clock.monotonic()
         try:
-            end = await self._call(waiting, deployment, stream, now_ms)
+            end = await self._call(waiting, deployment, stream, now_ms, gate)
         finally:
             freed()
         seconds = self._clock.monotonic() - began_s
         if end is None:
             await self._aftermath.finish(waiting, cancelled(), stream)
             return
+        if end.withheld:
+            self._not_called(waiting, back)
+            return
+        if gate is not None:
+            gate.settle(end)
         self._metrics.called(deployment, end, seconds)
         if stream is None:
             end.forwarded = 0  # nobody has read anything of it
@@ -205,7 +215,12 @@ class Attempts:
         return stream
 
     async def _call(
-        self, waiting: Waiting, deployment: DeploymentName, stream: ReplyStream | None, now_ms: int
+        self,
+        waiting: Waiting,
+        deployment: DeploymentName,
+        stream: ReplyStream | None,
+        now_ms: int,
+        gate: Gate | None,
     ) -> CallEnd | None:
         """Make the call. None: it was cancelled by its owner, or its stream could not be written."""
         call = Call(
@@ -216,6 +231,8 @@ class Attempts:
             deployment=deployment,
             traceparent=waiting.record.traceparent,
             timeout_s=(waiting.deadline_ms - now_ms) / 1000,
+            gate=gate.opens if gate is not None else None,
+            metered=gate is not None and gate.metered,
         )
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._calling[waiting.id] = task

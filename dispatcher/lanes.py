@@ -2,56 +2,63 @@
 
 No I/O. One FIFO per lane and model, so that a model without a free seat holds back no other. Of the
 picks made while a higher lane has work, `share` go below it, so that no lane starves (P7); the same
-rule holds again among the lanes below.
+rule holds again among the lanes below. Requests that need credits stand in queues of their own (`flows`).
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.turns import Turns
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.names import LaneName, ModelName
+from headrace.schemas.names import DeploymentName, LaneName, ModelName
 
 
 class LaneQueues:
     """All waiting requests of one process, bounded by whoever reads them (`records`, `bytes`)."""
 
-    def __init__(self, lanes: list[LaneName], share: float) -> None:
+    def __init__(
+        self, lanes: list[LaneName], share: float, flows: FlowQueues | None = None
+    ) -> None:
         """`lanes` in priority order, highest first."""
         self._lanes = lanes
-        self._share = share
+        self._turns = Turns(share)
+        self._flows = flows or FlowQueues(lanes, share)
         self._queues: dict[LaneName, dict[ModelName, deque[Waiting]]] = {lane: {} for lane in lanes}
-        self._debt: dict[tuple[ModelName, LaneName], float] = defaultdict(float)
         self.records: dict[LaneName, int] = dict.fromkeys(lanes, 0)
         self.bytes: dict[LaneName, int] = dict.fromkeys(lanes, 0)
 
     def push(self, waiting: Waiting, *, first: bool = False) -> None:
         """Queue a request; `first` for one that waited its turn before (a retry)."""
+        self.records[waiting.lane] += 1
+        self.bytes[waiting.lane] += waiting.size
+        if waiting.flow is not None:
+            self._flows.push(waiting)
+            return
         queue = self._queues[waiting.lane].setdefault(waiting.model, deque())
         if first:
             queue.appendleft(waiting)
         else:
             queue.append(waiting)
-        self.records[waiting.lane] += 1
-        self.bytes[waiting.lane] += waiting.size
 
     def pick(self, model: ModelName) -> Waiting | None:
         """Take the request of `model` whose turn it is."""
         busy = [lane for lane in self._lanes if self._queues[lane].get(model)]
         if not busy:
             return None
-        lane = self._turn(model, busy) if len(busy) > 1 else busy[0]
+        lane = self._turns.next(model, busy) if len(busy) > 1 else busy[0]
         waiting = self._queues[lane][model].popleft()
         self._took(waiting)
         return waiting
 
-    def _turn(self, model: ModelName, busy: list[LaneName]) -> LaneName:
-        for lane in busy[:-1]:
-            # Per model: else the picks of one could bring, each time, another model's lower lanes forward.
-            self._debt[model, lane] += self._share
-            if self._debt[model, lane] < 1:
-                return lane
-            self._debt[model, lane] -= 1
-        return busy[-1]
+    def pick_covered(
+        self, deployment: DeploymentName, covered: Callable[[Waiting], bool]
+    ) -> Waiting | None:
+        """Take the request whose turn it is among those that wait for credits at `deployment`."""
+        waiting = self._flows.pick(deployment, covered)
+        if waiting is not None:
+            self._took(waiting)
+        return waiting
 
     def models(self) -> Iterator[ModelName]:
         """Models that have work waiting, each once."""
@@ -64,7 +71,7 @@ class LaneQueues:
 
     def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
         """Take out every request that meets `condition`, wherever it stands."""
-        taken: list[Waiting] = []
+        taken = self._flows.take(condition)
         for queues in self._queues.values():
             for model, queue in queues.items():
                 out = [waiting for waiting in queue if condition(waiting)]

@@ -12,14 +12,14 @@ another dispatcher that takes a partition over knows what is done, what still ru
 lost with a process. Losing a partition never cancels a call: it is finished, and the journal told.
 """
 
-import asyncio
-from collections.abc import Coroutine
 from typing import assert_never
 
 from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
 from headrace.dispatcher.cancels import Cancels
+from headrace.dispatcher.departures import Departures
 from headrace.dispatcher.fleet import Fleet
+from headrace.dispatcher.gate import Gatekeeper
 from headrace.dispatcher.lanes import LaneQueues
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import Ending, cancelled, of_error
@@ -27,9 +27,11 @@ from headrace.dispatcher.parking import MARGIN_MS, Parking
 from headrace.dispatcher.policy.decide import decide
 from headrace.dispatcher.ports import Clock, Sources
 from headrace.dispatcher.recovery import Recovery
+from headrace.dispatcher.room import room
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.standing import Standing
+from headrace.dispatcher.tasks import Tasks
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Before, Cancel, Defer, Dispatch, Drop, Expire, Fail
 from headrace.dispatcher.waiting import Waiting
@@ -60,6 +62,7 @@ class Dispatcher:
         fleet: Fleet,
         metrics: Metrics,
         clock: Clock,
+        gates: Gatekeeper | None = None,
     ) -> None:
         self._config = config
         self._sources = sources
@@ -73,10 +76,13 @@ class Dispatcher:
         self._fleet = fleet
         self._metrics = metrics
         self._clock = clock
-        self._queues = LaneQueues(list(config.lanes), config.dispatcher.lower_lane_share)
+        self._gates = gates
+        flows = gates.flows if gates is not None else None
+        self._queues = LaneQueues(list(config.lanes), config.dispatcher.lower_lane_share, flows)
         self._waits = Waits(config.dispatcher)
         self._cancels = Cancels()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self.fail)
+        self._delay = Departures(settlement, self._waits, self._tasks).start
         self._swept_ms = 0
         self._stopping = False
         self.failure: BaseException | None = None
@@ -90,16 +96,18 @@ class Dispatcher:
                 return
             now_ms = self._clock.now_ms()
             for tenure, records in arrivals + self._sources.held():
-                self._arrivals.take(tenure, records, self._accept, self._spawn)
+                self._arrivals.take(tenure, records, self._accept, self._tasks.spawn)
             self._wake_due(now_ms)
             self._sweep(now_ms)
             if self._standing.wants_proof:
-                self._spawn(self._prove())
+                self._tasks.spawn(self._prove())
             if self._standing.sound:
                 for suspect in self._recovery.turn(self._clock.monotonic()):
-                    self._queues.push(suspect, first=True)
+                    self._push(suspect, first=True)
                 for model in list(self._queues.models()):
                     self._serve(model, now_ms)
+                if self._gates is not None:
+                    self._serve_covered(self._gates, now_ms)
             self._sources.commit()
 
     def _serve(self, model: ModelName, now_ms: int) -> None:
@@ -113,6 +121,22 @@ class Dispatcher:
                 barred = {name for name, until in waiting.barred.items() if until > now_ms}
                 deployment = self._seats.again(model, waiting.tried, frozenset(barred))
             self._act(waiting, self._decide(waiting, now_ms, deployment))
+
+    def _serve_covered(self, gates: Gatekeeper, now_ms: int) -> None:
+        """The same for models with limits by the minute: as far as credits of the governor reach."""
+        covered = gates.covers()
+        for deployment in gates.waited_for():
+            while (waiting := self._queues.pick_covered(deployment, covered)) is not None:
+                barred = waiting.barred.get(deployment, 0) > now_ms
+                self._act(waiting, self._decide(waiting, now_ms, None if barred else deployment))
+
+    def _push(self, waiting: Waiting, *, first: bool = False) -> None:
+        """Queue a request, unless it is larger than a limit: then it would wait for ever."""
+        if self._gates is None or self._gates.route(waiting, self._clock.now_ms()):
+            self._queues.push(waiting, first=first)
+        else:
+            why = f"it is larger than what {waiting.model} may take in a minute"
+            self._act(waiting, Fail(Code.REQUEST_EXCEEDS_LIMIT, why))
 
     def _decide(self, waiting: Waiting, now_ms: int, on: DeploymentName | None = None) -> Before:
         return decide(
@@ -142,14 +166,23 @@ class Dispatcher:
 
     def _call(self, waiting: Waiting, deployment: DeploymentName) -> None:
         self._seats.take(deployment)
+        gates = self._gates
+        gate = gates.gate(waiting, self._clock.now_ms()) if gates is not None else None
 
         def freed() -> None:
             self._seats.give_back(deployment)
+            if gate is not None:
+                gate.close()
             self._sources.wake()
 
-        self._spawn(
+        self._tasks.spawn(
             self._attempts.run(
-                waiting, deployment, freed=freed, again=self._wait_here, back=self._take_back
+                waiting,
+                deployment,
+                freed=freed,
+                again=self._wait_here,
+                back=self._take_back,
+                gate=gate,
             )
         )
 
@@ -157,11 +190,11 @@ class Dispatcher:
         if self._stopping and waiting.started:
             self._delay(waiting, self._clock.now_ms())
         else:
-            self._queues.push(waiting, first=True)
+            self._push(waiting, first=True)
 
     def _end(self, waiting: Waiting, ending: Ending) -> None:
         self._settlement.begin(waiting)
-        self._spawn(self._settlement.answer(waiting, ending))
+        self._tasks.spawn(self._settlement.answer(waiting, ending))
 
     def _accept(self, waiting: Waiting) -> None:
         """A request was read: it waits in its lane or for its time, or cannot be served."""
@@ -171,7 +204,7 @@ class Dispatcher:
         elif waiting.tenure.delay_ms:
             self._waits.mature(waiting, waiting.appended_ms + waiting.tenure.delay_ms)
         elif not waiting.due_ms or not self._postpone(waiting):
-            self._queues.push(waiting)
+            self._push(waiting)
 
     def _postpone(self, waiting: Waiting) -> bool:
         """Put a request off that came before its time; False if its time has come."""
@@ -192,14 +225,14 @@ class Dispatcher:
                 self._end_parking(waiting, now_ms)
             elif left_ms <= 0:
                 self._metrics.retry_late.observe(-left_ms / 1000)
-                self._queues.push(waiting, first=True)
+                self._push(waiting, first=True)
             elif not self._wait_here(waiting, waiting.due_ms):
                 self._delay(waiting, now_ms)
 
     def _end_parking(self, waiting: Waiting, now_ms: int) -> None:
-        end = self._recovery.matured(waiting, self._fleet.alive, self._queues.push)
+        end = self._recovery.matured(waiting, self._fleet.alive, self._push)
         if end is not None:
-            self._spawn(end)
+            self._tasks.spawn(end)
             return
         waiting.due_ms = now_ms + MARGIN_MS
         self._delay(waiting, now_ms)
@@ -211,18 +244,6 @@ class Dispatcher:
 
     def _wait_here(self, waiting: Waiting, due_ms: int) -> bool:
         return self._waits.keep(waiting, due_ms, self._clock.now_ms())
-
-    def _delay(self, waiting: Waiting, now_ms: int) -> None:
-        self._waits.leaving += 1
-        self._spawn(self._move(waiting, now_ms))
-
-    async def _move(self, waiting: Waiting, now_ms: int) -> None:
-        try:
-            await self._settlement.retry(
-                waiting, due_ms=waiting.due_ms, now_ms=now_ms, attempt=waiting.attempt
-            )
-        finally:
-            self._waits.leaving -= 1
 
     def _sweep(self, now_ms: int) -> None:
         """Answer what waits for a seat and ran out of time, or was taken back, without its turn."""
@@ -237,8 +258,10 @@ class Dispatcher:
             over += self._waits.take(lambda w: w.id in self._cancels and w.parked is None)
         for waiting in over:
             self._act(waiting, self._decide(waiting, now_ms))
+        if self._gates is not None:
+            self._gates.routes.move(now_ms)
         for waiting in self._parking.due(self._attempts.running, self._clock.monotonic()):
-            self._spawn(self._parking.park(waiting, now_ms))
+            self._tasks.spawn(self._parking.park(waiting, now_ms))
         self._metrics.observe(self._queues.records, len(self._waits), self._seats.in_use)
 
     def cancel(self, cancel: CancelRecord) -> None:
@@ -248,15 +271,7 @@ class Dispatcher:
 
     def room(self, tenure: Tenure) -> bool:
         """Whether more of this partition may be read."""
-        limits = self._config.dispatcher
-        if self._waits.crowded:
-            return False
-        if tenure.delay_ms:
-            ahead = self._waits.room(tenure)
-        else:
-            few = self._queues.records[tenure.lane] < limits.read_ahead_records
-            ahead = few and tenure.tracker.span < limits.partition_window
-        return ahead and self._queues.bytes[tenure.lane] < limits.read_ahead_bytes
+        return room(tenure, self._queues, self._waits, self._config.dispatcher)
 
     def revoked(self) -> None:
         """Partitions went elsewhere: forget what was not started."""
@@ -276,21 +291,7 @@ class Dispatcher:
 
     async def finish(self, grace_s: float) -> None:
         """Wait for what runs; at the end of the grace the calls that are left are cut short."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        self._attempts.abort_all()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(error)
+        await self._tasks.finish(grace_s, self._attempts.abort_all)
 
     def fail(self, error: BaseException) -> None:
         """A fault of ours: stop at once, so that a successor takes over what is not done."""

@@ -19,6 +19,7 @@ class Metrics:
         self._children: dict[tuple[str, ...], Counter | Histogram] = {}
         self._of_requests(registry)
         self._of_the_journal(registry)
+        self._of_limits(registry)
         self._of_now(registry)
 
     def _of_requests(self, registry: CollectorRegistry) -> None:
@@ -78,6 +79,31 @@ class Metrics:
         self._rebalances = counter("rebalances", "Assignments taken.")
         self._rebalanced = 0
 
+    def _of_limits(self, registry: CollectorRegistry) -> None:
+        self._limit_wait = Histogram(
+            "headrace_limit_wait_seconds",
+            "From the queue of a deployment with limits by the minute to the dispatch.",
+            ("deployment",),
+            buckets=_WAITS,
+            registry=registry,
+        )
+        self._credits_refused = Counter(
+            "headrace_credits_refused",
+            "Calls that were not sent: their credits were gone when the connection stood.",
+            ("deployment",),
+            registry=registry,
+        )
+        self.credits_lapsed = Counter(
+            "headrace_credits_lapsed",
+            "Times in which no governor was heard of for as long as credits live.",
+            registry=registry,
+        )
+        self.limit_records = Counter(
+            "headrace_limit_records_passed_over",
+            "Records of `limits.grants` that could not be read.",
+            registry=registry,
+        )
+
     def _of_now(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, what: str, *labels: str) -> Gauge:
             return Gauge(f"headrace_{name}", what, labels, registry=registry)
@@ -121,6 +147,14 @@ class Metrics:
         self._histogram(self._queue_wait, "queue_wait", waiting.lane).observe(
             queue_ms(waiting) / 1000
         )
+
+    def limit_wait(self, deployment: DeploymentName, seconds: float) -> None:
+        """A request was dispatched that had to wait so long for credits and a seat."""
+        self._histogram(self._limit_wait, "limit_wait", deployment).observe(seconds)
+
+    def credits_refused(self, deployment: DeploymentName) -> None:
+        """A call was not sent."""
+        self._credits_refused.labels(deployment).inc()
 
     def retried(self, reason: str) -> None:
         """An attempt is to be repeated."""

@@ -44,6 +44,10 @@ class CallEnd(msgspec.Struct, kw_only=True):
     stream_error: bytes = b""
     """The error object (JSON) of an error event inside a 200 stream. `body` then ends with that
     event as it came, `status` is what it stands for; the client gets `body` with 200."""
+    usage: bytes = b""
+    """What a stream told last of the tokens that it took (JSON), of a call that is `metered`."""
+    withheld: bool = False
+    """The gate stayed closed: nothing was sent."""
     detail: str = ""
     """For logs and histories: no body, no header values."""
 
@@ -69,6 +73,10 @@ class Call(msgspec.Struct, kw_only=True, frozen=True):
     traceparent: bytes = b""
     timeout_s: float
     """Time left until the request's deadline; the deployment's own total may be shorter."""
+    gate: Callable[[], bool] | None = None
+    """Asked when a connection is in hand, right before the request is sent: False: it must not be."""
+    metered: bool = False
+    """Whether it matters how many tokens the answer takes."""
 
 
 TakeCancel = Callable[[Cancel], None]

@@ -11,6 +11,7 @@ class Seats:
         self._by_model: dict[ModelName, list[DeploymentConfig]] = {}
         for deployment in deployments:
             self._by_model.setdefault(deployment.model, []).append(deployment)
+        self._most = {d.name: d.limits.concurrency for d in deployments}
         self.in_use: dict[DeploymentName, int] = {d.name: 0 for d in deployments}
 
     def serves(self, model: ModelName) -> bool:
@@ -41,6 +42,14 @@ class Seats:
     ) -> DeploymentName | None:
         """A seat for a repeat: not where it is `barred`, and where it was `tried` only if need be."""
         return self.free(model, tried | barred) or self.free(model, barred)
+
+    def of(self, model: ModelName) -> list[DeploymentConfig]:
+        """The deployments of `model`."""
+        return self._by_model.get(model, [])
+
+    def room(self, deployment: DeploymentName) -> int:
+        """How many seats of a deployment are free."""
+        return self._most[deployment] - self.in_use[deployment]
 
     def take(self, deployment: DeploymentName) -> None:
         """Occupy a seat."""

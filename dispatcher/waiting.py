@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from headrace.dispatcher.costs import Cost
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.handover import Origin
 from headrace.schemas.journal import place_of
+from headrace.schemas.limits import Flow, Units
 from headrace.schemas.names import DeploymentName, Endpoint, LaneName, ModelName, RequestId
 from headrace.schemas.records import Attempt, Headers, RequestRecord
 from headrace.schemas.retries import Source
@@ -51,6 +53,16 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     began_s: float = 0.0
     """When its running call began; 0 while none runs (monotonic seconds)."""
     size: int = 0
+    flow: Flow | None = None
+    """Whose credits it waits for, or had; None where its model has no limits by the minute."""
+    cost: Cost | None = None
+    """What it will probably take of limits on tokens."""
+    units: Units = Units(1)
+    """What it asks for in its flow."""
+    asked_ms: int = 0
+    """Since when it waits for credits; 0: it does not."""
+    routed_ms: int = 0
+    """Since when it waits for those of the deployment in its flow."""
 
     @property
     def id(self) -> RequestId:
@@ -70,6 +82,11 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
         """What a record that goes on with it names as its origin."""
         place = place_of(self.tenure.topic, self.tenure.partition, self.offset)
         return Origin(place, self.attempt, self.tenure.session)
+
+    @property
+    def rank(self) -> int:
+        """Its place among requests that wait for credits, in all processes: when it could first run."""
+        return max(self.source.timestamp_ms, self.record.not_before_ms)
 
     @property
     def tried(self) -> frozenset[DeploymentName]:

@@ -16,8 +16,8 @@ LOOK_AGAIN_MS: Final = 100
 """How soon a request looks again for a deployment that has not asked to be left alone."""
 DELAY_WINDOW: Final = 1_000
 """Offsets of one delay partition between its oldest unfinished one and its newest read one."""
-DELAY_AHEAD: Final = 200
-"""Records of one delay partition that wait in memory for their time: two fetches. There may be dozens
+DELAY_AHEAD: Final = 128
+"""Records of one delay partition that wait in memory for their time: a fetch or two. There may be dozens
 of such partitions, and a record takes 4 KB."""
 DELAY_BYTES: Final = 4 * 1024 * 1024
 """Their bodies together: as many bytes as the largest record has."""

@@ -51,6 +51,7 @@ class Code(StrEnum):
     INDEX_REBUILDING = "index_rebuilding"
     JOB_NOT_FOUND = "job_not_found"
     NOT_CANCELLABLE = "not_cancellable"
+    REQUEST_EXCEEDS_LIMIT = "request_exceeds_limit"
     INTERNAL = "internal_error"
 
 
@@ -184,6 +185,9 @@ CATALOGUE: dict[Code, ErrorSpec] = {
         "Check the id; answers are kept for 72 hours.",
     ),
     Code.NOT_CANCELLABLE: _bad(409, "The request has ended already; read its outcome."),
+    Code.REQUEST_EXCEEDS_LIMIT: _bad(
+        400, "Send less, or ask for fewer tokens: it is larger than a whole minute's limit."
+    ),
     Code.INTERNAL: _ours(500, "A fault in Headrace; report it with the request id."),
 }
 

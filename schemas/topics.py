@@ -27,6 +27,10 @@ RESULTS_MS = 3 * DAY_MS
 """How long results are kept, and states at least."""
 CLAIMS_MS = 2 * DAY_MS
 """How long idempotency keys are kept."""
+LIMIT_PARTITIONS = 8
+"""Of `limits.reports` and `limits.grants`. Never changed: each partition is one log of credits."""
+LIMITS_MS = 2 * HOUR_MS
+"""How long reports and grants are kept: a new governor reads a few minutes of them."""
 
 
 class TopicSpec(msgspec.Struct, frozen=True):
@@ -51,8 +55,13 @@ class Topics:
         self.results = prefix + "results"
         self.status = prefix + "status"
         self.claims = prefix + "claims"
+        self.limit_reports = prefix + "limits.reports"
+        self.limit_grants = prefix + "limits.grants"
         self._private = frozenset(
-            (self.control, self.dead_letters, self.fleet, self.events, self.status, self.claims)
+            (
+                *(self.control, self.dead_letters, self.fleet, self.events),
+                *(self.status, self.claims, self.limit_reports, self.limit_grants),
+            )
         )
 
     def requests(self, lane: LaneName) -> str:
@@ -149,6 +158,8 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     add(names.control, counts.control, longest_ms + DAY_MS)
     add(names.fleet, 1, HOUR_MS)
     add(names.events, counts.events, 7 * DAY_MS)
+    add(names.limit_reports, LIMIT_PARTITIONS, LIMITS_MS)
+    add(names.limit_grants, LIMIT_PARTITIONS, LIMITS_MS)
     return tuple(specs)
 
 

@@ -1,12 +1,20 @@
-"""The garbage collector of a long-lived process: made to look seldom at what stays for ever.
+"""The memory of a long-lived process: a garbage collector that looks seldom, buffers that are given back.
 
 Each request leaves objects that reference counting frees; cycles are rare. With Python's defaults the
 collector walked all imported modules every few hundred requests: 9 % of a dispatcher's CPU.
+
+glibc raises the size from which it gives a freed buffer straight back with every larger one that is freed,
+and keeps what is below. Fetches of many sizes then leave holes: 14 MB with 100,000 retries on their way.
 """
 
+import ctypes
 import gc
+import sys
 
 THRESHOLDS = (20_000, 50, 100)
+GIVEN_BACK_BYTES = 128 * 1024
+"""glibc's own default, which it keeps to once it has been set."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 
 
 def calm() -> None:
@@ -14,3 +22,12 @@ def calm() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+    if sys.platform == "linux":
+        _give_back()
+
+
+def _give_back() -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, GIVEN_BACK_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, GIVEN_BACK_BYTES)

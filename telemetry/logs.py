@@ -55,6 +55,7 @@ FIELDS = frozenset(
         "due_ms",
         "bytes",
         "deployment",
+        "epoch",
         "dropped_fields",
     ]
 )

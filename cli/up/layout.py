@@ -21,6 +21,7 @@ class Layout:
     ingress_metrics: int
     mock: int
     dispatchers: tuple[int, ...]
+    governors: tuple[int, ...]
     model: int | None = None
 
     @property
@@ -36,7 +37,7 @@ class Layout:
 
 def names_of_ports(dispatchers: int, *, local_model: bool) -> list[str]:
     """What needs a port besides Kafka."""
-    names = ["ingress", "ingress-metrics", "mock"]
+    names = ["ingress", "ingress-metrics", "mock", "governor-1"]
     names += [f"dispatcher-{number}" for number in range(1, dispatchers + 1)]
     return [*names, "model"] if local_model else names
 
@@ -50,6 +51,7 @@ def layout_of(bootstrap: str, index: str, ports: Mapping[str, int], dispatchers:
         ingress_metrics=ports["ingress-metrics"],
         mock=ports["mock"],
         dispatchers=tuple(ports[f"dispatcher-{n}"] for n in range(1, dispatchers + 1)),
+        governors=(ports["governor-1"],),
         model=ports.get("model"),
     )
 

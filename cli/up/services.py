@@ -10,6 +10,7 @@ from headrace.cli.up.layout import LOOPBACK, Layout
 # finish their calls (30 s); a little more than that before SIGKILL.
 INGRESS_GRACE_S = 15.0
 DISPATCHER_GRACE_S = 35.0
+GOVERNOR_GRACE_S = 5.0
 UPSTREAM_GRACE_S = 5.0
 
 
@@ -53,4 +54,18 @@ def dispatchers(layout: Layout, config: Path) -> list[Service]:
             {"HEADRACE__DISPATCHER__METRICS_LISTEN": f"{LOOPBACK}:{port}"},
         )
         for number, port in enumerate(layout.dispatchers, 1)
+    ]
+
+
+def governors(layout: Layout, config: Path) -> list[Service]:
+    """As `dispatchers`."""
+    return [
+        Service(
+            f"governor-{number}",
+            ("governor", "--config", str(config)),
+            f"http://{LOOPBACK}:{port}/readyz",
+            GOVERNOR_GRACE_S,
+            {"HEADRACE__GOVERNOR__METRICS_LISTEN": f"{LOOPBACK}:{port}"},
+        )
+        for number, port in enumerate(layout.governors, 1)
     ]

@@ -1,7 +1,8 @@
 """All processes of a development installation, as one async context manager.
 
-Order of the start: Kafka, topics, then mock, dispatchers and ingress together. Order of the
-stop: ingress (its waiting requests are answered), dispatchers (their calls finish), mock,
+Order of the start: Kafka, topics, then mock, dispatchers and ingress together, and once they are
+there the governor: no request waits for it that no limit holds. Order of the stop: ingress (its
+waiting requests are answered), dispatchers (their calls finish) and governor, mock,
 Kafka. Nothing outlives this process (see `headrace.cli.lifeline`); the data folder stays.
 """
 
@@ -33,12 +34,13 @@ MOCK_ARGUMENTS = ("--latency-ms", "200", "--tokens-per-s", "80")
 
 
 class Stack:
-    """Kafka (unless `bootstrap` names one), mock upstream, ingress and dispatchers.
+    """Kafka (unless `bootstrap` names one), mock upstream, ingress, dispatchers and a governor.
 
     `data_dir` is created when missing and kept. `config` is a configuration file of the
     user's own; without it one is written there, over which `overlay` is laid. `ports` are
     wishes by name (see `layout.DEFAULT_PORTS`): a taken one is replaced by a free one.
-    `supervise` starts again what dies; without it the caller does that.
+    `supervise` starts again what dies; without it the caller does that. Without `governor` no model is
+    called whose deployments have limits by the minute.
     Errors: `StackError`, `LocalKafkaError`, `TopicsError`, `ConfigError`.
     """
 
@@ -54,6 +56,7 @@ class Stack:
         local_model: bool = False,
         ports: Mapping[str, int] | None = None,
         supervise: bool = False,
+        governor: bool = True,
         reporter: Reporter | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -68,6 +71,7 @@ class Stack:
         self._local_model = local_model
         self._wishes = ports or {}
         self._supervise = supervise
+        self._governed = governor
         self._reporter = reporter or Silent()
         self._lifeline = Lifeline()
         self._opened = contextlib.AsyncExitStack()
@@ -118,6 +122,11 @@ class Stack:
         return [role for name, role in self._roles.items() if name.startswith("dispatcher-")]
 
     @property
+    def governors(self) -> list[Role]:
+        """The governor's process, in a list."""
+        return [role for name, role in self._roles.items() if name.startswith("governor-")]
+
+    @property
     def environ(self) -> dict[str, str]:
         """What a process needs in its environment, besides `config_path`, to join this stack."""
         if self._own_config:
@@ -134,10 +143,14 @@ class Stack:
             upstreams = services.upstreams(self.layout, self._mock_arguments, self.mock_log)
             await self._start(upstreams, opening)
             await self._apply_topics()
-            await self._start(services.dispatchers(self.layout, self.config_path), opening)
+            dispatchers = services.dispatchers(self.layout, self.config_path)
+            governors = services.governors(self.layout, self.config_path) if self._governed else []
+            with_them = self._prepare([*dispatchers, *governors], opening)
+            await _start_all(with_them[: len(dispatchers)])
             await self._start([services.ingress(self.layout, self.config_path)], opening)
             for role in (*(self._roles[one.name] for one in upstreams), self.ingress):
                 await role.ready(READY_LIMIT_S)  # the ingress last: its word is the stack's
+            await _start_all(self.governors)
             if self._supervise:
                 await opening.enter_async_context(self._supervision())
             self._opened = opening.pop_all()
@@ -195,6 +208,12 @@ class Stack:
         self, wanted: Sequence[services.Service], opening: contextlib.AsyncExitStack
     ) -> None:
         """Start these together; later they are stopped together."""
+        await _start_all(self._prepare(wanted, opening))
+
+    def _prepare(
+        self, wanted: Sequence[services.Service], opening: contextlib.AsyncExitStack
+    ) -> list[Role]:
+        """Who is to be started; they are stopped together, in the order of these calls from the last."""
         roles = []
         for service in wanted:
             log = self.data_dir / "logs" / f"{service.name}.log"
@@ -202,8 +221,7 @@ class Stack:
             roles.append(role)
             self._roles[service.name] = role
         opening.push_async_callback(_stop_together, roles)
-        for role in roles:
-            await role.start()
+        return roles
 
     @contextlib.asynccontextmanager
     async def _supervision(self) -> AsyncIterator[None]:
@@ -217,6 +235,11 @@ class Stack:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _start_all(roles: Sequence[Role]) -> None:
+    for role in roles:
+        await role.start()
 
 
 async def _stop_together(roles: Sequence[Role]) -> None:

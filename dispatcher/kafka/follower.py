@@ -7,6 +7,7 @@ can wait until it was read to a certain end. A second one, `eager`, reads what a
 import asyncio
 from asyncio import Future
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -19,11 +20,28 @@ from headrace.telemetry.logs import Log
 
 Take = Callable[["ConsumerRecord[bytes, bytes]"], None]
 _POLL_MS = 100
-_GATHERED_BYTES = 1024 * 1024
-"""The broker gathers up to this much or `_POLL_MS`: a fetch per record would cost three times the CPU."""
-_EAGER_MS = 10
-"""A broker answers nothing else on a connection while it holds a fetch there."""
 _PAUSE_S = 0.5
+
+
+class Pace(NamedTuple):
+    """How a follower asks: the broker gathers `least_bytes`, or as long as `hold_ms`."""
+
+    least_bytes: int
+    hold_ms: int
+    """A broker answers nothing else on a connection while it holds a fetch there."""
+    backoff_ms: int = _POLL_MS
+    """Also what it waits before it asks again about a topic that is new to it."""
+    poll_ms: int = _POLL_MS
+    """How soon it sees that other partitions are to be followed, while nothing comes."""
+    rest_s: float = 0.0
+    """Between two readings. aiokafka asks again for what was read only, so that the broker gathers."""
+
+
+GATHERED = Pace(1024 * 1024, _POLL_MS)
+"""A fetch per record would cost three times the CPU."""
+EAGER = Pace(1, 10, backoff_ms=10)
+PROMPT = Pace(1, 500, poll_ms=500, rest_s=0.03)
+"""A record that comes alone is read at once; nothing is asked for while there is nothing."""
 
 
 class _Line:
@@ -64,8 +82,17 @@ class _Line:
 class Follower:
     """Follow partitions and hand each record to its `take`, in order, from the loop's thread."""
 
-    def __init__(self, kafka: KafkaConfig, name: str, log: Log, *, eager: bool = False) -> None:
+    def __init__(
+        self,
+        kafka: KafkaConfig,
+        name: str,
+        log: Log,
+        *,
+        eager: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
         """`eager`: read at once whatever there is; for short readings, which somebody waits for."""
+        pace = pace or (EAGER if eager else GATHERED)
         self._consumer = AIOKafkaConsumer(
             **client_options(kafka),
             client_id=name,
@@ -73,11 +100,11 @@ class Follower:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            fetch_min_bytes=1 if eager else _GATHERED_BYTES,
-            fetch_max_wait_ms=_EAGER_MS if eager else _POLL_MS,
-            # Also what it waits before it asks again about a topic that is new to it.
-            retry_backoff_ms=_EAGER_MS if eager else _POLL_MS,
+            fetch_min_bytes=pace.least_bytes,
+            fetch_max_wait_ms=pace.hold_ms,
+            retry_backoff_ms=pace.backoff_ms,
         )
+        self._pace = pace
         self._log = log
         self._lines: dict[TopicPartition, _Line] = {}
         self._changed = False
@@ -174,7 +201,7 @@ class Follower:
             self._consumer.assign(list(self._lines))
             for tp, line in self._lines.items():
                 self._consumer.seek(tp, line.next_offset)
-        batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        batches = await self._consumer.getmany(timeout_ms=self._pace.poll_ms)
         for tp, records in batches.items():
             current = self._lines.get(tp)
             if current is None or self._changed:
@@ -183,3 +210,5 @@ class Follower:
                 if record.offset >= current.next_offset:
                     current.take(record)
             current.advance(max(current.next_offset, records[-1].offset + 1))
+        if batches and self._pace.rest_s:
+            await asyncio.sleep(self._pace.rest_s)

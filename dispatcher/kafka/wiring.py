@@ -10,8 +10,10 @@ from collections.abc import Coroutine, Iterable
 from aiokafka import TopicPartition
 
 from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.credits import Credits
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.chains import Chains
+from headrace.dispatcher.kafka.credits import CreditChannel
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.events import Events
 from headrace.dispatcher.kafka.follower import Follower
@@ -37,8 +39,16 @@ class Wiring:
     """The Kafka side of a dispatcher process."""
 
     def __init__(
-        self, config: Config, *, fleet: Fleet, clock: BrokerTime, metrics: Metrics, log: Log
+        self,
+        config: Config,
+        *,
+        fleet: Fleet,
+        clock: BrokerTime,
+        metrics: Metrics,
+        log: Log,
+        in_hand: Credits | None = None,
     ) -> None:
+        """`in_hand`: where limits by the minute are configured."""
         self._config = config
         self._fleet = fleet
         self._clock = clock
@@ -75,16 +85,30 @@ class Wiring:
             commit_s=config.dispatcher.commit_interval_s,
             snap_s=config.dispatcher.snap_interval_s,
         )
+        self._channel = None if in_hand is None else self._channel_of(in_hand)
         self._joined: list[Source] = []
+
+    def _channel_of(self, in_hand: Credits) -> CreditChannel:
+        return CreditChannel(
+            self._config.kafka,
+            in_hand,
+            name=self._fleet.own,
+            topics=self.topics,
+            outbox=self._control,
+            clock=self._clock,
+            woken=self.sources.wake,
+            metrics=self._metrics,
+            log=self._log,
+        )
 
     async def _read_journal(self, tenure: Tenure, offset: int) -> None:
         await self._follower.read_to(TopicPartition(tenure.journal, tenure.partition), offset)
 
     async def connect(self) -> None:
         """Connect everything; returns once Kafka and all topics are there."""
-        await self.reach.connect(
-            self._control, self.finals, self._chunks, self.bulk, self._follower, self._reader
-        )
+        more = () if self._channel is None else (self._channel,)
+        outboxes = (self._control, self.finals, self._chunks, self.bulk)
+        await self.reach.connect(*outboxes, self._follower, self._reader, *more)
         self.events.partitions = await self.reach.partitions(self.topics.events)
 
     def membership(self, cancelled: TakeCancel) -> Membership:
@@ -103,6 +127,7 @@ class Wiring:
     def writers(self) -> Iterable[Coroutine[None, None, None]]:
         """What runs from the connection to the end."""
         return (
+            *(() if self._channel is None else self._channel.works()),
             self._follower.run(),
             self._reader.run(),
             self.journals.run(),
@@ -149,6 +174,8 @@ class Wiring:
         await self.chains.flush()
         await self.journals.flush()
         await self.events.flush()
+        if self._channel is not None:
+            await self._channel.end()
         await asyncio.gather(*(source.release() for source in self._joined))
 
     async def close(self) -> None:
@@ -156,4 +183,6 @@ class Wiring:
         outboxes = (self.finals, self._chunks, self.bulk, self._control)
         await asyncio.gather(*(outbox.close() for outbox in outboxes))
         await asyncio.gather(self._follower.close(), self._reader.close())
+        if self._channel is not None:
+            await self._channel.close()
         await self.reach.close()

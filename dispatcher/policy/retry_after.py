@@ -45,14 +45,15 @@ def read_reset(headers: Mapping[str, str], now_ms: int) -> int | None:
     A limit is spent where its `remaining` is 0. Never raises.
     """
     waits = [
-        _until(headers.get(name.replace("remaining", "reset")), now_ms)
+        until_ms(headers.get(name.replace("remaining", "reset")), now_ms)
         for name, left in headers.items()
         if _LIMIT in name and "remaining" in name and left.strip() == "0"
     ]
     return max((wait_ms for wait_ms in waits if wait_ms is not None), default=None)
 
 
-def _until(said: str | None, now_ms: int) -> int | None:
+def until_ms(said: str | None, now_ms: int) -> int | None:
+    """Milliseconds until a reset header's duration or RFC 3339 time; None where it is neither."""
     if said is None:
         return None
     found = _DURATION.fullmatch(said.strip())

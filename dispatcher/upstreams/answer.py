@@ -59,15 +59,14 @@ class Answer:
             self._inflater.end()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def stream(self, chunks: Chunks) -> tuple[bytes, bytes]:
-        """Put events into `chunks` until the stream ends by its own word.
+    async def stream(self, chunks: Chunks, reader: EventReader) -> tuple[bytes, bytes]:
+        """Put events, which a new `reader` finds, into `chunks` until the stream ends by its own word.
 
         Returns the last events, for the final record, and the error object of an error event.
         Progress is a whole line: a byte a second is none. Comments before the first event are not
         passed on, they must not bind the request to this attempt. Raises `Malformed`, `TooLarge`,
         `Undecodable` and what aiohttp raises.
         """
-        reader = EventReader()
         last = b""
         while not reader.over:
             data = await self._content.readany()

@@ -10,9 +10,11 @@ from headrace.dispatcher.ports import Break, Call, CallEnd, Forward
 from headrace.dispatcher.upstreams.answer import Answer, Bounds
 from headrace.dispatcher.upstreams.breaks import ENDS_OF_CALLS, broken_by, detail_of
 from headrace.dispatcher.upstreams.coalesce import Chunks, Pulse
+from headrace.dispatcher.upstreams.gated import GatedRequest, Withheld
 from headrace.dispatcher.upstreams.passing import id_header, kept, traceparent_header
 from headrace.dispatcher.upstreams.rename import rename_model
 from headrace.dispatcher.upstreams.request_body import RequestBody
+from headrace.dispatcher.upstreams.sse import EventReader
 from headrace.dispatcher.upstreams.watch import Watch
 from headrace.schemas.config.model import DeploymentConfig
 from headrace.schemas.names import Endpoint
@@ -25,7 +27,10 @@ NEVER_ROUNDED: Final = 1e9
 class Deployment:
     """Makes calls to one deployment. Built and closed inside a running event loop."""
 
-    def __init__(self, config: DeploymentConfig, pulse: Pulse, max_answer_bytes: int) -> None:
+    def __init__(
+        self, config: DeploymentConfig, pulse: Pulse, max_answer_bytes: int, *, gated: bool = False
+    ) -> None:
+        """`gated`: calls are only sent where their gate opens."""
         self._timeouts = config.timeouts
         self._bounds = Bounds(config.timeouts.stall_s, max_answer_bytes)
         self._pulse = pulse
@@ -33,11 +38,12 @@ class Deployment:
         self._model = renamed if renamed != config.model else None
         base_url = config.upstream.base_url.rstrip("/")
         self._urls = {each: URL(f"{base_url}/{each.value}") for each in Endpoint}
-        self._session = _session(config)
+        self._session = _session(config, GatedRequest if gated else aiohttp.ClientRequest)
 
     async def call(self, call: Call, forward: Forward) -> CallEnd:
         """One POST, never repeated: aiohttp repeats only idempotent methods by itself."""
-        body = RequestBody(rename_model(call.body, self._model) if self._model else call.body)
+        sent = rename_model(call.body, self._model) if self._model else call.body
+        body = RequestBody(sent, call.gate)
         chunks = Chunks(forward, self._pulse)
         end = CallEnd()
         total_s = min(self._timeouts.total_s, call.timeout_s)
@@ -46,6 +52,8 @@ class Deployment:
         try:
             with Watch(total_s, Break.FIRST_BYTE_TIMEOUT, first_s) as watch:
                 await self._exchange(call, body, chunks, end, watch)
+        except Withheld:
+            end.withheld = True
         except ENDS_OF_CALLS as error:
             end.broken = broken_by(error, sent=body.sent, answered=end.status > 0)
             end.detail = detail_of(error)
@@ -75,7 +83,9 @@ class Deployment:
             end.content_type = content_type.encode("ascii", "replace")
             answer = Answer(response, self._bounds, watch)
             if call.stream and 200 <= end.status < 300 and content_type.startswith(EVENT_STREAM):
-                end.body, end.stream_error = await answer.stream(chunks)
+                reader = EventReader(metered=call.metered)
+                end.body, end.stream_error = await answer.stream(chunks, reader)
+                end.usage = reader.usage
                 if end.stream_error:
                     end.status = status_for(read_object(end.stream_error))
             else:
@@ -85,7 +95,9 @@ class Deployment:
                 response.close()
 
 
-def _session(config: DeploymentConfig) -> aiohttp.ClientSession:
+def _session(
+    config: DeploymentConfig, request: type[aiohttp.ClientRequest]
+) -> aiohttp.ClientSession:
     headers = {
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
@@ -99,6 +111,7 @@ def _session(config: DeploymentConfig) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=config.limits.concurrency),
         headers=headers,
+        request_class=request,
         timeout=timeouts,
         # Cookies of one tenant's answer must not ride on another tenant's request.
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,6 +1,6 @@
 """Upstreams that speak the OpenAI API: one session of kept-alive connections for each deployment."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +17,14 @@ class OpenAIUpstream:
     Calls run in their callers' tasks; cancelling one closes its connection at once.
     """
 
-    def __init__(self, deployments: Iterable[DeploymentConfig], settings: DispatcherConfig) -> None:
-        """Open nothing yet."""
+    def __init__(
+        self,
+        deployments: Iterable[DeploymentConfig],
+        settings: DispatcherConfig,
+        gated: Collection[DeploymentName] = (),
+    ) -> None:
+        """Open nothing yet. Calls to `gated` deployments may have a gate; that of others is not asked."""
+        self._gated = gated
         self._configs = tuple(deployments)
         self._max_answer_bytes = settings.max_answer_bytes
         self._pulse = Pulse(ChunkPolicy(settings.chunk_linger_ms / 1000, settings.chunk_bytes))
@@ -27,7 +33,12 @@ class OpenAIUpstream:
     async def __aenter__(self) -> Self:
         """Get ready; connections are made when calls need them."""
         for config in self._configs:
-            deployment = Deployment(config, self._pulse, self._max_answer_bytes)
+            deployment = Deployment(
+                config,
+                self._pulse,
+                self._max_answer_bytes,
+                gated=config.name in self._gated,
+            )
             self._deployments[config.name] = deployment
         return self
 

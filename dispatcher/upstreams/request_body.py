@@ -1,5 +1,7 @@
 """A request body that knows whether it was sent."""
 
+from collections.abc import Callable
+
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
@@ -14,10 +16,12 @@ class RequestBody(Payload):
 
     _value: bytes
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, gate: Callable[[], bool] | None = None) -> None:
+        """`gate` is asked by `GatedRequest`."""
         super().__init__(body, content_type="application/json")
         self._size = len(body)
         self.sent = False
+        self.gate = gate
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""

@@ -24,15 +24,31 @@ class _Chunk(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _MeteredChunk(_Chunk):
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _chunk = msgspec.json.Decoder(_Chunk)
+_metered_chunk = msgspec.json.Decoder(_MeteredChunk)
 
 
 class EventReader:
     """The state of one stream. Once `over`, what is fed is ignored."""
 
-    __slots__ = ("_at_start", "_rest", "_searched", "ended", "error", "fault", "has_data")
+    __slots__ = (
+        "_at_start",
+        "_metered",
+        "_rest",
+        "_searched",
+        "ended",
+        "error",
+        "fault",
+        "has_data",
+        "usage",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, metered: bool = False) -> None:
+        """`metered`: look for `usage`, too."""
         self.ended = False
         """`[DONE]` came."""
         self.error = b""
@@ -41,6 +57,9 @@ class EventReader:
         """What broke the stream, in a few words; the event at fault is not returned."""
         self.has_data = False
         """An event with data came; before that there were only comments."""
+        self.usage = b""
+        """The last `usage` that an event told (JSON)."""
+        self._metered = metered
         self._rest = bytearray()
         self._searched = 0
         self._at_start = True
@@ -108,10 +127,12 @@ class EventReader:
             self.ended = True
             return
         try:
-            chunk = _chunk.decode(data)
+            chunk = _metered_chunk.decode(data) if self._metered else _chunk.decode(data)
         except (msgspec.MsgspecError, RecursionError):
             self.fault = "not JSON"
             return
+        if isinstance(chunk, _MeteredChunk) and bytes(chunk.usage) != b"null":
+            self.usage = bytes(chunk.usage)
         error = bytes(chunk.error).strip()
         if error not in _NO_ERROR:
             self.error = error

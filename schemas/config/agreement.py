@@ -5,41 +5,27 @@ there: what is not of the right kind is the model's to report.
 """
 
 import ipaddress
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from itertools import chain
 from urllib.parse import urlsplit
 
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
-from headrace.schemas.config.keypath import KeyPath, spell
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One disagreement. `fatal` False: allowed, and worth a warning."""
-
-    path: KeyPath
-    message: str
-    code: ProblemCode = ProblemCode.CONFLICT
-    fatal: bool = True
-
-    def __str__(self) -> str:
-        return f"{spell(self.path)}: {self.message}"
-
-
-Plain = Mapping[str, object]
+from headrace.schemas.config.finding import Finding, Plain, deployments, listed, section
+from headrace.schemas.config.keypath import KeyPath
+from headrace.schemas.config.limit_agreement import limits_agree
 
 
 def findings(tree: Plain, default_lanes: Collection[str]) -> Iterator[Finding]:
     """Everything in `tree` that disagrees; `default_lanes` hold where it names none."""
-    lanes = tuple(_section(tree, "lanes")) or tuple(default_lanes)
-    models = {str(deployment.get("model")) for _, deployment in _deployments(tree)}
+    lanes = tuple(section(tree, "lanes")) or tuple(default_lanes)
+    models = {str(deployment.get("model")) for _, deployment in deployments(tree)}
     return chain(
         _one_name_each(tree),
         _models_are_served(tree, models),
         _lanes_exist(tree, lanes),
         _tenants_reach_models(tree, models),
+        limits_agree(tree),
         _keys_are_told_apart(tree),
         _passwords_travel_hidden(tree),
         _open_is_for_development(tree),
@@ -48,7 +34,7 @@ def findings(tree: Plain, default_lanes: Collection[str]) -> Iterator[Finding]:
 
 def _one_name_each(tree: Plain) -> Iterator[Finding]:
     seen: set[str] = set()
-    for index, deployment in _deployments(tree):
+    for index, deployment in deployments(tree):
         name = str(deployment.get("name"))
         if name in seen:
             yield Finding(("deployments", index, "name"), f"a second deployment called {name}")
@@ -56,7 +42,7 @@ def _one_name_each(tree: Plain) -> Iterator[Finding]:
 
 
 def _models_are_served(tree: Plain, models: set[str]) -> Iterator[Finding]:
-    for model in _section(tree, "models"):
+    for model in section(tree, "models"):
         if model not in models:
             yield _unknown(("models", model), f"no deployment serves {model}", model, models)
 
@@ -65,8 +51,8 @@ def _lanes_exist(tree: Plain, lanes: Collection[str]) -> Iterator[Finding]:
     default = tree.get("default_lane")
     if isinstance(default, str) and default not in lanes:
         yield _unknown(("default_lane",), f"no lane is called {default}", default, lanes)
-    for tenant, said in _section(tree, "tenants").items():
-        for index, lane in enumerate(_list(said, "lanes")):
+    for tenant, said in section(tree, "tenants").items():
+        for index, lane in enumerate(listed(said, "lanes")):
             if isinstance(lane, str) and lane not in lanes:
                 path = ("tenants", tenant, "lanes", index)
                 yield _unknown(path, f"no lane is called {lane}", lane, lanes)
@@ -74,8 +60,8 @@ def _lanes_exist(tree: Plain, lanes: Collection[str]) -> Iterator[Finding]:
 
 def _tenants_reach_models(tree: Plain, models: set[str]) -> Iterator[Finding]:
     """A name must exist; a pattern may wait for deployments to come."""
-    for tenant, said in _section(tree, "tenants").items():
-        for index, pattern in enumerate(_list(said, "models")):
+    for tenant, said in section(tree, "tenants").items():
+        for index, pattern in enumerate(listed(said, "models")):
             if not isinstance(pattern, str) or any(fnmatchcase(m, pattern) for m in models):
                 continue
             path = ("tenants", tenant, "models", index)
@@ -86,10 +72,10 @@ def _tenants_reach_models(tree: Plain, models: set[str]) -> Iterator[Finding]:
 
 
 def _keys_are_told_apart(tree: Plain) -> Iterator[Finding]:
-    auth = _section(tree, "auth")
+    auth = section(tree, "auth")
     owners: dict[str, str] = {}
-    for tenant, said in _section(tree, "tenants").items():
-        for index, key in enumerate(_list(said, "keys")):
+    for tenant, said in section(tree, "tenants").items():
+        for index, key in enumerate(listed(said, "keys")):
             owner = owners.setdefault(str(key), tenant)
             if owner != tenant:
                 path = ("tenants", tenant, "keys", index)
@@ -102,13 +88,13 @@ def _keys_are_told_apart(tree: Plain) -> Iterator[Finding]:
 
 
 def _passwords_travel_hidden(tree: Plain) -> Iterator[Finding]:
-    security = _section(_section(tree, "kafka"), "security")
+    security = section(section(tree, "kafka"), "security")
     exposed = security.get("protocol") == "SASL_PLAINTEXT"
     if exposed and not (_true(security, "allow_insecure") or _true(tree, "development")):
         message = "sends the password without TLS; use SASL_SSL, or set allow_insecure: true"
         yield Finding(("kafka", "security", "protocol"), message)
-    for index, deployment in _deployments(tree):
-        upstream = _section(deployment, "upstream")
+    for index, deployment in deployments(tree):
+        upstream = section(deployment, "upstream")
         url = urlsplit(str(upstream.get("base_url", "")))
         if url.scheme == "http" and upstream.get("api_key") and not _is_loopback(url.hostname):
             path = ("deployments", index, "upstream", "base_url")
@@ -116,29 +102,14 @@ def _passwords_travel_hidden(tree: Plain) -> Iterator[Finding]:
 
 
 def _open_is_for_development(tree: Plain) -> Iterator[Finding]:
-    host = str(_section(tree, "ingress").get("listen", "0.0.0.0")).rpartition(":")[0]  # noqa: S104
-    guarded = _section(tree, "auth").get("mode") == "keys" or _true(tree, "development")
+    host = str(section(tree, "ingress").get("listen", "0.0.0.0")).rpartition(":")[0]  # noqa: S104
+    guarded = section(tree, "auth").get("mode") == "keys" or _true(tree, "development")
     if not guarded and not _is_loopback(host.strip("[]")):
         yield Finding(("auth", "mode"), "open: whoever reaches the port may call", fatal=False)
 
 
 def _unknown(path: KeyPath, message: str, word: str, known: Collection[str]) -> Finding:
     return Finding(path, message + did_you_mean(word, known), ProblemCode.UNKNOWN_NAME)
-
-
-def _section(tree: Plain, key: str) -> Plain:
-    value = tree.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(said: object, key: str) -> list[object]:
-    value = said.get(key) if isinstance(said, Mapping) else None
-    return value if isinstance(value, list) else []
-
-
-def _deployments(tree: Plain) -> list[tuple[int, Plain]]:
-    said = enumerate(_list(tree, "deployments"))
-    return [(index, entry) for index, entry in said if isinstance(entry, Mapping)]
 
 
 def _true(tree: Plain, key: str) -> bool:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from headrace.schemas.config.agreement import Finding, findings
+from headrace.schemas.config.agreement import findings
 from headrace.schemas.config.document import Document, read_document
 from headrace.schemas.config.environment import override
 from headrace.schemas.config.errors import ConfigInvalid, ConfigUnreadable, Problem, ProblemCode
 from headrace.schemas.config.explain import explain
+from headrace.schemas.config.finding import Finding
 from headrace.schemas.config.model import Config, default_lanes
 from headrace.schemas.config.references import Sources, resolve
 

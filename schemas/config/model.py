@@ -10,7 +10,10 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from headrace.schemas.config.agreement import findings
+from headrace.schemas.config.auth import AuthConfig
+from headrace.schemas.config.governor import GovernorConfig
 from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
+from headrace.schemas.config.limits import DeploymentLimits, PoolConfig, Rates
 from headrace.schemas.config.section import (
     BASE_URL,
     DIGEST,
@@ -32,12 +35,15 @@ __all__ = [
     "DeploymentConfig",
     "DeploymentLimits",
     "DispatcherConfig",
+    "GovernorConfig",
     "IngressConfig",
     "KafkaConfig",
     "KafkaSecurity",
     "LaneConfig",
     "ModelConfig",
     "Partitions",
+    "PoolConfig",
+    "Rates",
     "RetryConfig",
     "Section",
     "TenantConfig",
@@ -131,6 +137,8 @@ class LaneConfig(Section):
     """Default deadline of a request that names none."""
     longest_s: Seconds | None = None
     """Longest deadline that a client may ask for; default: a day, or `deadline_s` if longer."""
+    reserve: Annotated[float, Field(ge=0, le=0.9)] = 0
+    """Share of every limit by the minute that the other lanes leave to this one."""
 
     @property
     def max_deadline_s(self) -> int:
@@ -164,13 +172,6 @@ class UpstreamConfig(Section):
     """Sent as `Authorization: Bearer`."""
 
 
-class DeploymentLimits(Section):
-    """What the upstream can take."""
-
-    concurrency: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Calls in flight, per dispatcher process."""
-
-
 class Timeouts(Section):
     """Bounds on one upstream call."""
 
@@ -195,6 +196,8 @@ class DeploymentConfig(Section):
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     """Its share among the deployments of the same model."""
     limits: DeploymentLimits = DeploymentLimits()
+    pool: Annotated[str, Name] | None = None
+    """The pool whose limits it shares with other deployments; one of `pools`."""
     timeouts: Timeouts = Timeouts()
 
 
@@ -215,6 +218,9 @@ class ModelConfig(Section):
     retry: RetryConfig = RetryConfig()
     ambiguous: Literal["retry", "fail", "park"] = "retry"
     """What becomes of a call that a crash cut short after it may have reached the upstream."""
+    reserve: Literal["usual", "hard"] = "usual"
+    """Tokens that are reserved for an answer where tokens are limited: `hard` takes what the request
+    allows (`max_tokens`), `usual` what 95 % of the tenant's answers needed."""
 
 
 class TenantConfig(Section):
@@ -228,15 +234,10 @@ class TenantConfig(Section):
     """HMAC-SHA-256 digests of the tenant's API keys, in hex; `headrace keys create` prints one."""
     inbox: bool = False
     """Whether it has a topic `inbox.<tenant>`, where it may write requests without a right on lanes."""
-
-
-class AuthConfig(Section):
-    """`open`: one tenant, no key (development). `keys`: every request carries a key of a tenant."""
-
-    mode: Literal["open", "keys"] = "open"
-    """Who may call."""
-    pepper: SecretStr | None = None
-    """Key of the HMAC over API keys; needed with `keys`. A new pepper makes all keys void."""
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1
+    """Its share among tenants that ask for more than a limit by the minute allows."""
+    limits: Rates = Rates()
+    """What it may use of all deployments together; then all of them are called by a governor's leave."""
 
 
 def default_lanes() -> dict[LaneName, LaneConfig]:
@@ -255,6 +256,7 @@ class Config(Section):
     kafka: KafkaConfig = KafkaConfig()
     ingress: IngressConfig = IngressConfig()
     dispatcher: DispatcherConfig = DispatcherConfig()
+    governor: GovernorConfig = GovernorConfig()
     lanes: Annotated[dict[LaneKey, LaneConfig], Field(min_length=1, max_length=16)] = Field(
         default_factory=default_lanes
     )
@@ -267,6 +269,8 @@ class Config(Section):
     """Settings of models, by the name that clients use."""
     tenants: dict[TenantKey, TenantConfig] = Field(default_factory=dict)
     """Who may use what, by tenant."""
+    pools: dict[Annotated[str, Name], PoolConfig] = Field(default_factory=dict)
+    """Limits that several deployments share, such as those of one account."""
     auth: AuthConfig = AuthConfig()
 
     @property

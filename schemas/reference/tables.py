@@ -116,13 +116,15 @@ _ABOUT = {
     "inbox": "requests of one tenant that has no right on the lanes",
     "control": "cancels, by request id",
     "fleet": "every process beats here once a second",
+    "limits.reports": "what dispatchers have spent and wait for, several times a second each",
+    "limits.grants": "what the governor lets them spend, and its own beats; the order decides",
     "events": "one record per attempt and terminal state, by tenant; no prompt text",
 }
 
 
 def _about(topic: str) -> str:
-    kind = topic.removeprefix(default_config().kafka.topic_prefix).partition(".")[0]
-    return _ABOUT[kind]
+    name = topic.removeprefix(default_config().kafka.topic_prefix)
+    return _ABOUT[name if name in _ABOUT else name.partition(".")[0]]
 
 
 def default_config() -> Config:

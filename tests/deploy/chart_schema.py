@@ -18,6 +18,7 @@ LEFT_OUT = {
     "Config": ("development",),
     "IngressConfig": ("listen", "metrics_listen", "index_dir"),
     "DispatcherConfig": ("metrics_listen",),
+    "GovernorConfig": ("metrics_listen",),
     "KafkaSecurity": ("username", "password", "ca_file"),
 }
 SILENT = ("title", "default", "format", "writeOnly")

@@ -49,7 +49,7 @@ def test_helm_lint_finds_nothing() -> None:
     assert [each["error"] for each in report["messages"] if "icon" not in each["error"]] == []
 
 
-@pytest.mark.parametrize("role", ["ingress", "dispatcher"])
+@pytest.mark.parametrize("role", ["ingress", "dispatcher", "governor"])
 def test_a_role_can_load_the_configuration_it_is_given(
     release: Release, role: str, tmp_path: Path
 ) -> None:
@@ -57,6 +57,7 @@ def test_a_role_can_load_the_configuration_it_is_given(
     listens = {
         "ingress": {"http": config.ingress.listen, "metrics": config.ingress.metrics_listen},
         "dispatcher": {"metrics": config.dispatcher.metrics_listen},
+        "governor": {"metrics": config.governor.metrics_listen},
     }[role]
     pod = release.pod(role)
     assert containers_ports(pod) == {name: port_of(each) for name, each in listens.items()}
@@ -93,7 +94,7 @@ def test_every_command_is_one_that_headrace_has(release: Release) -> None:
 
 
 def test_readiness_turns_within_ten_seconds(release: Release) -> None:
-    for role in ("ingress", "dispatcher"):
+    for role in ("ingress", "dispatcher", "governor"):
         probe = release.pod(role).container["readinessProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] <= 10
 
@@ -102,6 +103,7 @@ def test_the_grace_covers_the_hook_and_the_drain(release: Release, tmp_path: Pat
     drains = {
         "ingress": config_of(release, "ingress", tmp_path).ingress.drain_s,
         "dispatcher": config_of(release, "dispatcher", tmp_path).dispatcher.drain_s,
+        "governor": 0,
     }
     for role, drain_s in drains.items():
         pod = release.pod(role)

@@ -38,6 +38,7 @@ def test_only_dispatchers_reach_upstreams() -> None:
     release = render(ACCEPTED["many upstreams"])
     assert egress_ports(release, "dispatcher") == {53, 9092, 8000, 443, 80, 8001}
     assert egress_ports(release, "ingress") == {53, 9092}
+    assert egress_ports(release, "governor") == {53, 9092}
     assert egress_ports(release, "topics") == {53, 9092}
     assert egress_ports(release, "test") == {53, 8080}
 
@@ -88,7 +89,7 @@ def test_probes_and_the_service_name_ports_that_exist(release: Release) -> None:
     (service,) = release.of_kind("Service")
     targets = {row["targetPort"] for row in service["spec"]["ports"]}
     assert targets == {"http"} <= containers_ports(release.pod("ingress")).keys()
-    for role in ("ingress", "dispatcher"):
+    for role in ("ingress", "dispatcher", "governor"):
         container = release.pod(role).container
         probes = {
             each: container[f"{each}Probe"]["httpGet"]

@@ -30,7 +30,7 @@ def test_every_pod_meets_the_restricted_standard(release: Release) -> None:
 
 def test_the_file_of_the_authority_is_where_the_configuration_says(tmp_path: Path) -> None:
     release = render(ACCEPTED["tls with its own authority"])
-    for role in ("ingress", "dispatcher", "topics"):
+    for role in ("ingress", "dispatcher", "governor", "topics"):
         pod = release.pod(role)
         (mount,) = (row for row in pod.container["volumeMounts"] if row["name"] == "kafka-ca")
         (volume,) = (row for row in pod.spec["volumes"] if row["name"] == "kafka-ca")
@@ -64,13 +64,17 @@ def test_each_role_gets_only_the_secrets_it_needs(tmp_path: Path) -> None:
     release = render(ACCEPTED["sasl, a user for each role"])
     ingress = config_of(release, "ingress", tmp_path)
     dispatcher = config_of(release, "dispatcher", tmp_path)
+    governor = config_of(release, "governor", tmp_path)
+    assert governor.deployments[0].upstream.api_key is None
+    assert governor.auth.pepper is None
+    assert not governor.tenants[Tenant("acme")].keys
     assert ingress.deployments[0].upstream.api_key is None
     assert dispatcher.deployments[0].upstream.api_key is not None
     assert ingress.auth.pepper is not None
     assert ingress.tenants[Tenant("acme")].keys
     assert dispatcher.auth.pepper is None
     assert not dispatcher.tenants[Tenant("acme")].keys
-    for role in ("ingress", "dispatcher", "topics"):
+    for role in ("ingress", "dispatcher", "governor", "topics"):
         rows = release.pod(role).container["env"]
         assert {row["valueFrom"]["secretKeyRef"]["name"] for row in rows} == {f"kafka-{role}"}
         assert [row["valueFrom"]["secretKeyRef"]["key"] for row in rows] == ["user", "pass"]

@@ -22,7 +22,7 @@ from support.commands import parse_command
 
 ROOT = Path(__file__).parents[2]
 CONFIG_PATH = "/etc/headrace/headrace.yaml"
-OURS = ("topics", "mock", "ingress", "dispatcher")
+OURS = ("topics", "mock", "ingress", "dispatcher", "governor")
 
 Service = dict[str, Any]
 
@@ -90,7 +90,7 @@ def test_every_command_is_one_that_headrace_has(name: str) -> None:
     assert parse_command(services()[name]["command"]).split()[0] == name
 
 
-@pytest.mark.parametrize("name", ["topics", "ingress", "dispatcher"])
+@pytest.mark.parametrize("name", ["topics", "ingress", "dispatcher", "governor"])
 def test_the_configuration_is_mounted_where_the_command_looks(name: str) -> None:
     service = services()[name]
     assert [row["target"] for row in service["configs"]] == [CONFIG_PATH]
@@ -103,10 +103,12 @@ def test_ports_are_those_of_the_configuration() -> None:
     assert published(services()["ingress"]) == listens
     assert probed_port(services()["ingress"]) == port_of(here.ingress.listen)
     assert probed_port(services()["dispatcher"]) == port_of(here.dispatcher.metrics_listen)
+    assert probed_port(services()["governor"]) == port_of(here.governor.metrics_listen)
     for listen in (
         here.ingress.listen,
         here.ingress.metrics_listen,
         here.dispatcher.metrics_listen,
+        here.governor.metrics_listen,
     ):
         assert listen.startswith("0.0.0.0:")
 
@@ -168,7 +170,7 @@ def test_every_long_running_service_has_a_health_check() -> None:
 
 def test_each_service_waits_for_what_it_needs() -> None:
     assert services()["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
-    for name in ("ingress", "dispatcher"):
+    for name in ("ingress", "dispatcher", "governor"):
         needs = services()[name]["depends_on"]
         assert needs["topics"] == {"condition": "service_completed_successfully"}
 

@@ -88,6 +88,7 @@ ACCEPTED: dict[str, Values] = {
         kafkaAuth={"caExistingSecret": "ca", "usernameKey": "user", "passwordKey": "pass"},
         ingress__kafkaExistingSecret="kafka-ingress",
         dispatcher__kafkaExistingSecret="kafka-dispatcher",
+        governor__kafkaExistingSecret="kafka-governor",
         topics__kafkaExistingSecret="kafka-topics",
     ),
     "tls with its own authority": changed_all(
@@ -103,6 +104,7 @@ ACCEPTED: dict[str, Values] = {
         KEYS,
         ingress=KEYS["ingress"] | _PLACEMENT,
         dispatcher=KEYS["dispatcher"] | _PLACEMENT,
+        governor=_PLACEMENT,
     ),
     "narrow network": changed(
         KEYS,
@@ -160,6 +162,7 @@ ACCEPTED: dict[str, Values] = {
         config__models={"gpt-4o-mini": {"retry": {"attempts": 5}}},
         ingress__service={"type": "LoadBalancer", "port": 80, "annotations": {"a": "b"}},
         ingress__replicas=5,
+        governor__replicas=3,
         dispatcher__resources={"limits": {"memory": "2Gi"}},
     ),
 }

@@ -110,3 +110,9 @@ def test_one_tenant_reaches_a_few_partitions_only() -> None:
     places = {lane_place(Tenant("acme"), f"r-{n}", 24) for n in range(2000)}
     assert len({key for key, _ in places}) == TENANT_SPREAD
     assert len({partition for _, partition in places}) <= TENANT_SPREAD
+
+
+def test_nobody_has_answers_written_among_the_credits() -> None:
+    names = Topics("x.")
+    assert names.internal("x.limits.reports")
+    assert names.internal("x.limits.grants")

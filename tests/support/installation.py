@@ -116,6 +116,7 @@ async def installation(
     models: Mapping[str, Mapping[str, object]] | None = None,
     mock: Sequence[str] = ("--latency-ms", "1"),
     local_model: bool = False,
+    governor: bool = False,
 ) -> AsyncIterator[Installation]:
     """Start ingress, dispatchers and the mock on the Kafka at `bootstrap`; stop them at the end.
 
@@ -145,6 +146,7 @@ async def installation(
         mock_arguments=mock,
         ports={"mock": mock_port},
         local_model=local_model,
+        governor=governor,
     )
     async with stack:
         await stack.dispatchers_ready()

@@ -49,6 +49,7 @@ async def calling(
     api_key: str | None = None,
     timeouts: Timeouts | None = None,
     concurrency: int = 64,
+    gated: bool = False,
     **settings: int,
 ) -> AsyncIterator[Caller]:
     """A caller of the API at `base_url`; `settings` are the dispatcher's."""
@@ -64,5 +65,5 @@ async def calling(
         timeouts=timeouts or Timeouts(),
     )
     config = DispatcherConfig.model_validate(settings)
-    async with OpenAIUpstream([deployment], config) as upstream:
+    async with OpenAIUpstream([deployment], config, [ONLY] if gated else ()) as upstream:
         yield Caller(upstream)

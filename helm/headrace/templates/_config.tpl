@@ -1,12 +1,13 @@
 {{- /*
 The configuration of one role as YAML. Each role gets only what it needs: the ingress, which faces
-clients, never learns how upstreams are paid; the dispatcher knows no API keys of tenants.
+clients, never learns how upstreams are paid; the dispatcher knows no API keys of tenants, the governor neither.
 */ -}}
 {{- define "headrace.config" -}}
 {{- $config := deepCopy .root.Values.config -}}
 {{- $_ := set $config "kafka" (include "headrace.kafka" (dict "root" .root "kafka" $config.kafka) | fromYaml) -}}
 {{- $_ = set $config "ingress" (merge (dict "listen" "0.0.0.0:8080" "metrics_listen" "0.0.0.0:9090" "index_dir" "/var/lib/headrace") (default dict $config.ingress)) -}}
 {{- $_ = set $config "dispatcher" (merge (dict "metrics_listen" "0.0.0.0:9091") (default dict $config.dispatcher)) -}}
+{{- $_ = set $config "governor" (merge (dict "metrics_listen" "0.0.0.0:9095") (default dict $config.governor)) -}}
 {{- if ne .role "dispatcher" -}}
 {{- range $config.deployments -}}{{- $_ = unset .upstream "api_key" -}}{{- end -}}
 {{- end -}}
@@ -35,6 +36,8 @@ clients, never learns how upstreams are paid; the dispatcher knows no API keys o
 {{- define "headrace.graceSeconds" -}}
 {{- if eq .role "dispatcher" -}}
 {{- add (dig "dispatcher" "drain_s" 630 .root.Values.config | ceil | int) 15 -}}
+{{- else if eq .role "governor" -}}
+15
 {{- else -}}
 {{- add (dig "ingress" "drain_s" 30 .root.Values.config | ceil | int) .root.Values.ingress.preStopSeconds 15 -}}
 {{- end -}}
@@ -43,7 +46,7 @@ clients, never learns how upstreams are paid; the dispatcher knows no API keys o
 {{- /* What no schema can say. Called once; fails with a sentence that names the value to set. */ -}}
 {{- define "headrace.check" -}}
 {{- $sasl := hasPrefix "SASL_" (dig "kafka" "security" "protocol" "PLAINTEXT" .Values.config) -}}
-{{- range $role := list "ingress" "dispatcher" "topics" -}}
+{{- range $role := list "ingress" "dispatcher" "governor" "topics" -}}
 {{- $own := index $.Values $role -}}
 {{- if and $sasl (dig "enabled" true $own) (not (or $own.kafkaExistingSecret $.Values.kafkaAuth.existingSecret)) -}}
 {{- fail (printf "config.kafka.security.protocol is SASL_SSL: set kafkaAuth.existingSecret or %s.kafkaExistingSecret" $role) -}}
@@ -52,7 +55,7 @@ clients, never learns how upstreams are paid; the dispatcher knows no API keys o
 {{- if and $sasl (not (dig "kafka" "security" "mechanism" "" .Values.config)) -}}
 {{- fail "config.kafka.security.protocol is SASL_SSL: set config.kafka.security.mechanism" -}}
 {{- end -}}
-{{- range $role := list "ingress" "dispatcher" -}}
+{{- range $role := list "ingress" "dispatcher" "governor" -}}
 {{- $own := index $.Values $role -}}
 {{- $text := include "headrace.config" (dict "root" $ "role" $role) | replace "${env:KAFKA_USERNAME}" "" | replace "${env:KAFKA_PASSWORD}" "" -}}
 {{- $name := regexFind "(\\$\\{env:|os\\.environ/)[A-Za-z0-9_]+" $text | regexFind "[A-Za-z0-9_]+$" -}}

@@ -109,7 +109,7 @@ async def test_a_file_damaged_under_a_running_process_is_made_anew(
                 opened.write(b"\xff" * part.stat().st_size)
         await eventually(lambda: index.get(TENANT, RequestId("r-49")) is None or index.broken)
         await eventually(lambda: index.get(TENANT, RequestId("r-49")))
-        assert index.ready
+        await eventually(lambda: index.ready)
 
 
 async def test_topics_made_anew_void_what_was_known_of_the_old_ones(

@@ -1,0 +1,1 @@
+"""`headrace limits`: what configured limits would do."""

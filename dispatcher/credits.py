@@ -1,0 +1,181 @@
+"""Credits of this process: what is promised to calls, spent by them, and wanted of the governor. No I/O.
+
+How it works. A request that was dispatched has its credits *promised*; they are spent when its call has a
+connection in hand, so that nothing lies between that and the sending. Of each flow the owner is told the
+promised ones and the first of the queue, as far as there are seats for them: credits without a seat would
+be somebody else's. Flows of one deployment share its free seats evenly, anew with each report. `now_ms` is
+monotonic.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.dispatcher.costs import Used
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governor.account import plus
+from headrace.dispatcher.governor.holder import Holder, Ticket
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.limits import Command, Flow, Report, Units, Want
+from headrace.schemas.names import DeploymentName
+
+TOLD: Final = 16
+"""Queued requests of a flow that the owner is told of."""
+
+
+@dataclass(eq=False, slots=True)
+class Promise:
+    """One call's credits, from its dispatch to its end."""
+
+    flow: Flow
+    units: Units
+    rank: int
+    ticket: Ticket | None = None
+    """Spent."""
+
+
+class Credits:
+    """What one process may spend, and what it asks for."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        flows: FlowQueues,
+        seats: Seats,
+        governed: Collection[DeploymentName],
+    ) -> None:
+        """In `flows` there may be others than those for `governed` deployments: of these nothing is told."""
+        self._governed = governed
+        self._holder = holder
+        self._flows = flows
+        self._seats = seats
+        self._promised: dict[Flow, dict[Promise, None]] = {}
+        self._shares: dict[DeploymentName, int] = {}
+        """How many queued requests of each flow are told of."""
+        self._resting = False
+        self.stirred: Callable[[], None] = lambda: None
+        """Called when there may be something to report."""
+
+    @property
+    def lapses(self) -> int:
+        """How often all credits became void, since no governor was heard of in time."""
+        return self._holder.lapses
+
+    def valid(self, now_ms: int) -> bool:
+        """Whether anything may be spent now."""
+        return not self._holder.check(now_ms)
+
+    def covers(self, waiting: Waiting) -> bool:
+        """Whether credits in hand that are promised to nobody suffice; they must be `valid`."""
+        flow, units = waiting.flow, waiting.units
+        if flow is None:
+            return False
+        for promise in self._promised.get(flow, ()):
+            units = plus(units, promise.units)
+        return self._holder.purse(flow).covers(units)
+
+    def promise(self, waiting: Waiting) -> Promise:
+        """Set the credits of a request aside that is to be called; end with `close`."""
+        if waiting.flow is None:
+            raise ValueError("a request without a flow needs no credits")
+        promise = Promise(waiting.flow, waiting.units, waiting.rank)
+        self._promised.setdefault(waiting.flow, {})[promise] = None
+        self._touch(promise.flow)
+        return promise
+
+    def spend(self, promise: Promise, now_ms: int) -> bool:
+        """The call has its connection: whether it may be sent."""
+        if promise.ticket is None:
+            _, tokens_in, tokens_out = promise.units
+            promise.ticket = self._holder.spend(promise.flow, tokens_in, tokens_out, now_ms)
+            self._forget(promise)
+        return promise.ticket is not None
+
+    def settle(self, promise: Promise, used: Used, now_ms: int) -> None:
+        """What the call really used."""
+        if promise.ticket is not None:
+            self._holder.settle(promise.ticket, used.input, used.output, now_ms)
+            self.stirred()
+
+    def close(self, promise: Promise, now_ms: int) -> None:
+        """The call is over, or was never made; once for each promise."""
+        if promise.ticket is not None:
+            self._holder.release(promise.ticket, now_ms)
+        self._forget(promise)
+
+    def take(self, command: Command, now_ms: int) -> bool:
+        """Take the next record of the grants; True if more may be spent than before."""
+        more = self._holder.take(command, now_ms)
+        self.stirred()
+        return more
+
+    def due_ms(self, now_ms: int) -> int:
+        """When the next report is due."""
+        self._tell(now_ms)
+        return self._holder.due_ms()
+
+    def report(self, now_ms: int) -> Report:
+        """What is to be told now."""
+        self._share_out()
+        self._tell(now_ms)
+        return self._holder.report(now_ms)
+
+    def rest(self) -> None:
+        """Nothing more is dispatched: what is queued is not asked for any longer."""
+        self._resting = True
+        self._share_out()
+        self.stirred()
+
+    def last_report(self, now_ms: int) -> Report:
+        """The process stops; its calls are over."""
+        return self._holder.close(now_ms)
+
+    def _touch(self, flow: Flow) -> None:
+        self._flows.changed.add(flow)
+        self.stirred()
+
+    def _forget(self, promise: Promise) -> None:
+        others = self._promised.get(promise.flow, {})
+        others.pop(promise, None)
+        if not others:
+            self._promised.pop(promise.flow, None)
+        self._touch(promise.flow)
+
+    def _share_out(self) -> None:
+        for name in self._flows.deployments():
+            flows = self._flows.flows(name)
+            share = 0 if self._resting else self._share(name, len(flows))
+            if share != self._shares.get(name):
+                self._shares[name] = share
+                self._flows.changed.update(flows)
+
+    def _share(self, deployment: DeploymentName, flows: int) -> int:
+        return min(TOLD, max(1, self._seats.room(deployment) // flows))
+
+    def _tell(self, now_ms: int) -> None:
+        changed = self._flows.changed
+        while changed:
+            flow = changed.pop()
+            if flow.deployment in self._governed:
+                self._holder.want(flow, self._wants(flow), now_ms)
+
+    def _wants(self, flow: Flow) -> list[Want]:
+        sizes = [(one.rank, one.units) for one in self._promised.get(flow, ())]
+        if flow.deployment not in self._shares:
+            self._share_out()
+        count = self._shares.get(flow.deployment, 0)
+        sizes += [(one.rank, one.units) for one in self._flows.first(flow, count)]
+        return merged(sizes)
+
+
+def merged(sizes: Iterable[tuple[int, Units]]) -> list[Want]:
+    """Requests in their order, as they are told; equal neighbours together."""
+    wants: list[Want] = []
+    for rank, (_, tokens_in, tokens_out) in sizes:
+        last = wants[-1] if wants else None
+        if last is not None and (last.input, last.output) == (tokens_in, tokens_out):
+            wants[-1] = Want(last.rank, tokens_in, tokens_out, last.count + 1)
+        else:
+            wants.append(Want(rank, tokens_in, tokens_out))
+    return wants

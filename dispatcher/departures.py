@@ -1,0 +1,28 @@
+"""Requests on their way to a delay topic, since their wait is too long for memory."""
+
+from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.tasks import Tasks
+from headrace.dispatcher.waiting import Waiting
+from headrace.dispatcher.waits import Waits
+
+
+class Departures:
+    """Hands requests over beside the loop, and counts those that are not there yet."""
+
+    def __init__(self, settlement: Settlement, waits: Waits, tasks: Tasks) -> None:
+        self._settlement = settlement
+        self._waits = waits
+        self._tasks = tasks
+
+    def start(self, waiting: Waiting, now_ms: int) -> None:
+        """Hand over what is to go on at its due time."""
+        self._waits.leaving += 1
+        self._tasks.spawn(self._move(waiting, now_ms))
+
+    async def _move(self, waiting: Waiting, now_ms: int) -> None:
+        try:
+            await self._settlement.retry(
+                waiting, due_ms=waiting.due_ms, now_ms=now_ms, attempt=waiting.attempt
+            )
+        finally:
+            self._waits.leaving -= 1

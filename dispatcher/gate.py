@@ -1,0 +1,143 @@
+"""Between the loop and an upstream with limits by the minute: no call without credits.
+
+A shell around `credits`, `costs` and `routes`: it has the clock and tells the metrics.
+"""
+
+from collections.abc import Callable
+
+from headrace.dispatcher.costs import Costs
+from headrace.dispatcher.credits import Credits, Promise
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governed import Governed
+from headrace.dispatcher.governor.holder import Holder
+from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.ports import CallEnd, Clock
+from headrace.dispatcher.routes import Routes
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.usage import used_by
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.config.model import Config
+from headrace.schemas.journal import ProcessId
+from headrace.schemas.names import DeploymentName
+
+
+class Gate:
+    """The way of one call: open once its credits are spent."""
+
+    def __init__(self, keeper: "Gatekeeper", waiting: Waiting, promise: Promise) -> None:
+        self._keeper = keeper
+        self._waiting = waiting
+        self._promise = promise
+        self._closed = False
+        self.metered = keeper.counts_tokens(waiting)
+        """Whether it matters how many tokens the answer takes."""
+
+    def opens(self) -> bool:
+        """The connection is in hand: whether the request may be sent. Spends its credits."""
+        return self._keeper.spend(self._promise)
+
+    def settle(self, end: CallEnd) -> None:
+        """The call ended so."""
+        if self.metered:
+            self._keeper.settle(self._promise, self._waiting, end)
+
+    def close(self) -> None:
+        """Its seat is free. May come twice."""
+        if not self._closed:
+            self._closed = True
+            self._keeper.close(self._promise)
+
+
+class Gatekeeper:
+    """All gates of one process. Exists only where limits by the minute are configured."""
+
+    def __init__(
+        self,
+        config: Config,
+        governed: Governed,
+        process: ProcessId,
+        *,
+        seats: Seats,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._governed = governed
+        self._clock = clock
+        self._metrics = metrics
+        self._costs = Costs(config.models)
+        self._seats = seats
+        self.flows = FlowQueues(list(config.lanes), config.dispatcher.lower_lane_share)
+        self.routes = Routes(governed, self.flows, seats)
+        holder = Holder(process, Timing(), self._mono_ms())
+        self.credits = Credits(holder, self.flows, seats, governed.deployments)
+
+    def route(self, waiting: Waiting, now_ms: int) -> bool:
+        """Put a request that is to be queued into a flow, if its model is governed.
+
+        False if it is larger than a limit, wherever it goes.
+        """
+        if waiting.model not in self._governed.models:
+            return True
+        if waiting.cost is None and self.counts_tokens(waiting):
+            record = waiting.record
+            waiting.cost = self._costs.estimate(
+                waiting.model, record.tenant, waiting.endpoint, record.body
+            )
+        waiting.asked_ms = waiting.asked_ms or now_ms
+        return self.routes.lead(waiting, now_ms)
+
+    def counts_tokens(self, waiting: Waiting) -> bool:
+        """Whether tokens of its model are limited."""
+        return waiting.model in self._governed.counting
+
+    def waited_for(self) -> list[DeploymentName]:
+        """Deployments that requests with a flow wait for."""
+        return self.flows.deployments()
+
+    def covers(self) -> Callable[[Waiting], bool]:
+        """Says of a request, now, whether it may be dispatched: there are a seat and credits."""
+        valid = self.credits.valid(self._mono_ms())
+
+        def covered(waiting: Waiting) -> bool:
+            flow = waiting.flow
+            if flow is None or self._seats.room(flow.deployment) <= 0:
+                return False
+            if flow.deployment not in self._governed.deployments:
+                return True
+            return valid and self.credits.covers(waiting)
+
+        return covered
+
+    def gate(self, waiting: Waiting, now_ms: int) -> Gate | None:
+        """The gate of a request that is dispatched; None: it needs none."""
+        flow, asked_ms = waiting.flow, waiting.asked_ms
+        waiting.asked_ms = 0
+        if flow is None or flow.deployment not in self._governed.deployments:
+            return None
+        self._metrics.limit_wait(flow.deployment, (now_ms - asked_ms) / 1000)
+        return Gate(self, waiting, self.credits.promise(waiting))
+
+    def spend(self, promise: Promise) -> bool:
+        """See `Gate.opens`."""
+        spent = self.credits.spend(promise, self._mono_ms())
+        if not spent:
+            self._metrics.credits_refused(promise.flow.deployment)
+        return spent
+
+    def settle(self, promise: Promise, waiting: Waiting, end: CallEnd) -> None:
+        """See `Gate.settle`."""
+        used = used_by(end)
+        if used is None:
+            return
+        self.credits.settle(promise, used, self._mono_ms())
+        if end.answered and end.status < 300:
+            record = waiting.record
+            self._costs.used(waiting.model, record.tenant, len(record.body), used)
+
+    def close(self, promise: Promise) -> None:
+        """See `Gate.close`."""
+        self.credits.close(promise, self._mono_ms())
+
+    def _mono_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000)

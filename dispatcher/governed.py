@@ -1,0 +1,78 @@
+"""Which deployments are called with credits of the governor only, and what fits their limits. No I/O."""
+
+from collections.abc import Iterator
+
+from headrace.dispatcher.costs import Cost
+from headrace.dispatcher.governor.configured import tree_of
+from headrace.dispatcher.governor.tree import Caps, Scope
+from headrace.schemas.config.model import Config
+from headrace.schemas.limits import Flow, Units
+from headrace.schemas.names import DeploymentName, ModelName
+
+
+class Governed:
+    """The limits by the minute of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        scopes = tree_of(config).scopes
+        shares = [scope for scope in scopes if scope.tenants is not None]
+        self._common = {
+            one.name: [s for s in scopes if s.tenants is None and _at(s, one.name)]
+            for one in config.deployments
+        }
+        self._tenants = {name: s for s in shares for name in s.tenants or ()}
+        governed = [one for one in config.deployments if shares or self._common[one.name]]
+        self.deployments: frozenset[DeploymentName] = frozenset(one.name for one in governed)
+        self.models: frozenset[ModelName] = frozenset(one.model for one in governed)
+        self.counting: frozenset[ModelName] = frozenset(
+            one.model
+            for one in governed
+            if any(map(_counts_tokens, (*self._common[one.name], *shares)))
+        )
+        """Models of which tokens are limited somewhere."""
+
+    def fitted(self, flow: Flow, cost: Cost | None) -> Units | None:
+        """What is to be asked for a request of `flow`; None: it is larger than a limit.
+
+        Without a `cost` no tokens are counted.
+        """
+        if cost is None:
+            return Units(1)
+        output = cost.output
+        for caps in self._caps(flow):
+            most = _most_output(caps, cost.input)
+            if most is None:
+                continue
+            if most < 0 or (cost.firm and output > most):
+                return None
+            output = min(output, most)
+        return Units(1, cost.input, output)
+
+    def _caps(self, flow: Flow) -> Iterator[Caps]:
+        for scope in self._common[flow.deployment]:
+            if scope.holds(flow):
+                yield scope.caps
+        share = self._tenants.get(flow.tenant)
+        if share is not None:
+            yield share.caps
+
+
+def _at(scope: Scope, deployment: DeploymentName) -> bool:
+    return scope.deployments is None or deployment in scope.deployments
+
+
+def _counts_tokens(scope: Scope) -> bool:
+    caps = scope.caps
+    return any(
+        cap is not None for cap in (caps.input_tokens, caps.output_tokens, caps.total_tokens)
+    )
+
+
+def _most_output(caps: Caps, tokens_in: int) -> int | None:
+    """How many tokens may come back within `caps`; None: any number; below 0: too many are sent."""
+    if caps.input_tokens is not None and tokens_in > caps.input_tokens:
+        return -1
+    rooms = [cap for cap in (caps.output_tokens,) if cap is not None]
+    if caps.total_tokens is not None:
+        rooms.append(caps.total_tokens - tokens_in)
+    return min(rooms, default=None)

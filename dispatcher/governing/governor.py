@@ -1,0 +1,241 @@
+"""A governor process: a standby that follows the grants, and the owner while the log says so.
+
+How it works. One loop takes turns: an owner ticks, a standby looks whether the owner is silent and claims.
+Whoever reads its own claim first in the log reads what was granted and spent, beating meanwhile, and is the
+owner until it reads of a newer epoch. Nothing here waits for Kafka: a turn finds that what it decided last
+is not acknowledged and is left out, and an owner that does not read its own beats grants nothing.
+
+All decisions are in `dispatcher.governor`, and the log decides between processes.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+from zlib import crc32
+
+from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.governing.metrics import Metrics
+from headrace.dispatcher.governor.allocation import AllocationPolicy
+from headrace.dispatcher.governor.epochs import Contest
+from headrace.dispatcher.governor.owner import Owner
+from headrace.dispatcher.governor.takeover import Heard, reaches, take_over
+from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.governor.tree import Tree
+from headrace.dispatcher.kafka.limit_log import LimitLog, Past, Placed
+from headrace.schemas.clock import BrokerClock
+from headrace.schemas.journal import ProcessId
+from headrace.schemas.limits import Beat, Claim, Command, Report
+from headrace.telemetry.logs import Log
+
+RANKS: Final = 2
+"""Processes wait `claim_step_ms` longer or not, by their names: it spares most of the claims that lose,
+and a claim that loses costs nothing but its record."""
+LATE_S: Final = 0.5
+"""Who woke later than that was frozen: the owner's beats may lie unread."""
+TAKEOVER_S: Final = 10.0
+"""A log that takes longer to be read is left to others."""
+DEAF_S: Final = 5.0
+"""With no record of any owner for this long, Kafka is away."""
+SHOWN_S: Final = 1.0
+"""How often the metrics of an owner are renewed."""
+
+
+class Governor:
+    """One process's part. `run` takes turns until cancelled; what is read comes in between."""
+
+    def __init__(
+        self,
+        name: ProcessId,
+        tree: Tree,
+        policy: AllocationPolicy,
+        *,
+        limits: LimitLog,
+        clock: BrokerTime,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self.owner: Owner | None = None
+        self._timing = Timing()
+        self._tree = tree
+        self._policy = policy
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._contest = Contest(name, rank_of(name), self._timing, self._mono_ms())
+        self._won: Placed | None = None
+        """The own claim, while it is not the owner yet."""
+        self._past_reports: list[Heard] = []
+        """Those that came since then. Bounded by what is read in `TAKEOVER_S`."""
+        self._reports_time = BrokerClock(0)
+        self._heard_s = self._turned_s = clock.monotonic()
+        self._shown_s = 0.0
+        self._woken = asyncio.Event()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether nothing of any owner was read for a while, its own records neither."""
+        return self._clock.monotonic() - self._heard_s > DEAF_S
+
+    async def start(self) -> None:
+        """Know who owns the partition. A Kafka that is away is waited for."""
+        await self._limits.follow_grants(self._follow)
+        if self._contest.epochs.current == 0:
+            # An empty log may be one that was wiped: dispatchers know the epochs that it had.
+            await self._limits.recent_reports(lambda _, told: self._contest.heard_of(told.epoch))
+        self._contest.caught_up(self._mono_ms())
+
+    async def run(self) -> None:
+        """Take turns until cancelled."""
+        while True:
+            late = await self._pause()
+            if self._won is not None:
+                await self._succeed(self._won)
+            elif not self._limits.free:
+                self._metrics.skipped()
+            elif self.owner is not None:
+                self._tick(self.owner)
+            elif not late:
+                self._claim()
+
+    async def _pause(self) -> bool:
+        """Until the next turn; True if it came much too late."""
+        owner = self.owner
+        quiet = owner is not None and not owner.waiting()
+        soonest_s = self._turned_s + self._timing.tick_ms / 1000
+        until_s = self._turned_s + self._timing.beat_ms / 1000 if quiet else soonest_s
+        if quiet:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until_s - self._clock.monotonic())):
+                    await self._woken.wait()
+        if not quiet or self._woken.is_set():
+            await asyncio.sleep(max(0.0, soonest_s - self._clock.monotonic()))
+        self._woken.clear()
+        self._turned_s = self._clock.monotonic()
+        return self._turned_s - until_s > LATE_S
+
+    def _tick(self, owner: Owner) -> None:
+        self._append(owner.tick(self._now_ms()))
+        if self._turned_s - self._shown_s >= SHOWN_S:
+            self._shown_s = self._turned_s
+            self._metrics.observe(owner)
+
+    def _claim(self) -> None:
+        claim = self._contest.tick(self._mono_ms())
+        if claim is not None:
+            self._log.info("governor_claims", epoch=claim.epoch)
+            self._append([claim])
+
+    def _append(self, commands: list[Command]) -> None:
+        if commands:
+            self._metrics.decided(commands)
+            self._limits.append(commands)
+
+    def _follow(self, placed: Placed) -> None:
+        """The next record of the grants."""
+        self._heard_s = self._clock.monotonic()
+        command, owner = placed.command, self.owner
+        won = self._contest.follow(command, self._mono_ms())
+        current = self._contest.epochs.current
+        if isinstance(command, Claim):
+            self._metrics.follows(current)
+        if owner is not None and isinstance(command, Beat):
+            owner.read_back(command)
+        mine = owner.epoch if owner else self._won.command.epoch if self._won else None
+        if mine is not None and current > mine:
+            self._resign("another_owner")
+        if won:
+            self._clock.acked(placed.stamp_ms)
+            self._won = placed
+            self._woken.set()
+
+    def _hear(self, stamp_ms: int, report: Report) -> None:
+        """The next report."""
+        owner = self.owner
+        if owner is None:
+            if self._won is not None:
+                self._past_reports.append((stamp_ms, report))
+            return
+        self._metrics.heard()
+        self._reports_time.observe(stamp_ms, self._mono_ms())
+        owner.hear(report, stamp_ms)
+        if any(told.want for told in report.flows):
+            self._woken.set()
+        if report.epoch > owner.epoch:
+            self._contest.heard_of(report.epoch)
+            self._resign("another_epoch")
+
+    async def _succeed(self, won: Placed) -> None:
+        """Become the owner, unless somebody else has become it meanwhile."""
+        began_s = self._clock.monotonic()
+        past = await self._read_past(won)
+        if self._won is not won:
+            self._limits.leave_reports()
+            return
+        if past is None:
+            self._resign("unreadable")
+            return
+        now_ms, since_ms = self._now_ms(), self._since_ms(won)
+        intact = reaches(past.first, since_ms - self._timing.prefix_ms)
+        grants = [(one.stamp_ms, one.command) for one in past.grants]
+        owner = Owner(won.command.epoch, self._tree, self._policy, self._timing, now_ms)
+        take_over(owner, grants, self._past_reports, now_ms=now_ms, intact=intact)
+        self.owner, self._won, self._past_reports = owner, None, []
+        self._metrics.took_over()
+        self._log.info(
+            "governor_owns",
+            epoch=owner.epoch,
+            count=len(owner.sessions),
+            state="intact" if intact else "unknown_past",
+            dur_ms=round((self._clock.monotonic() - began_s) * 1000),
+        )
+
+    async def _read_past(self, won: Placed) -> Past | None:
+        """Beat while it is read, so that nobody else claims. None: not in time, or not any more."""
+        self._reports_time = BrokerClock(0)
+        self._past_reports = []
+        since_ms = self._since_ms(won)
+        reading = asyncio.create_task(
+            self._limits.history(
+                won,
+                grants_ms=since_ms - self._timing.prefix_ms,
+                reports_ms=since_ms,
+                take=self._hear,
+            )
+        )
+        give_up_s = self._clock.monotonic() + TAKEOVER_S
+        try:
+            while not reading.done() and self._won is won:
+                await asyncio.wait((reading,), timeout=self._timing.beat_ms / 1000)
+                if self._clock.monotonic() > give_up_s:
+                    return None
+                if not reading.done() and self._won is won and self._limits.free:
+                    self._append([Beat(won.command.epoch, 0)])
+            return reading.result() if reading.done() else None
+        finally:
+            reading.cancel()
+
+    def _resign(self, reason: str) -> None:
+        self._log.info("governor_resigns", reason=reason, epoch=self._contest.epochs.current)
+        self._metrics.resigned(reason)
+        self.owner = self._won = None
+        self._past_reports = []
+        self._limits.leave_reports()
+
+    def _since_ms(self, won: Placed) -> int:
+        return won.stamp_ms - self._timing.lookback_ms(self._tree.window_ms)
+
+    def _mono_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000)
+
+    def _now_ms(self) -> int:
+        """Broker time. Grants and reports may lie on two brokers: never later than the slower clock."""
+        now_ms = self._clock.now_ms()
+        if self._reports_time.known:
+            now_ms = min(now_ms, self._reports_time.now_ms(self._clock.monotonic() * 1000))
+        return now_ms
+
+
+def rank_of(name: ProcessId) -> int:
+    """Its place among those that claim, without asking anybody."""
+    return crc32(name.encode()) % RANKS

@@ -1,0 +1,97 @@
+"""The governor's metrics, by the names of docs/reference/metrics.md. No ids as labels."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from headrace.dispatcher.governor.owner import Owner
+from headrace.schemas.limits import Beat, Claim, Command, End, Grants
+
+MOST_LIMITS = 500
+"""Scopes that are shown, the upstreams' own first: a configuration may have a limit for each tenant."""
+_KINDS: dict[type, str] = {Claim: "epoch", Beat: "beat", Grants: "grants", End: "end"}
+
+
+class Metrics:
+    """Counters and gauges of one process. What only an owner knows is 0 or absent in a standby."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"headrace_governor_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str) -> Gauge:
+            return Gauge(f"headrace_governor_{name}", what, registry=registry)
+
+        self._load = Gauge(
+            "headrace_limit_utilization_ratio",
+            "What counts against a limit now, of the fullest of its kinds; credits in hand included.",
+            ["limit"],
+            registry=registry,
+        )
+        self._owns = gauge("owner", "1 in the process that hands out credits.")
+        self._epoch = gauge("epoch", "The owner's number, as this process has read it.")
+        self._sessions = gauge("sessions", "Dispatchers that the owner hears of.")
+        self._takeovers = counter("takeovers", "Times this process became the owner.")
+        self._resigned = counter(
+            "resignations", "Times it ended, since another had taken over.", "reason"
+        )
+        self._records = counter("records", "Records decided on for the grants, by kind.", "kind")
+        self._reports = counter("reports", "Reports heard as the owner.")
+        self._unreadable = counter(
+            "unreadable_records", "Records passed over: damaged, or of another version.", "topic"
+        )
+        self._strangers = counter(
+            "strangers", "Dispatchers with credits that the log does not tell of; they got none."
+        )
+        self._skipped = counter(
+            "skipped_ticks", "Ticks left out, since Kafka had not acknowledged the last one."
+        )
+        self._failed = counter("failed_appends", "Ticks whose records Kafka did not acknowledge.")
+        self._known_strangers = 0
+
+    def follows(self, epoch: int) -> None:
+        """The newest owner that was read of."""
+        self._epoch.set(epoch)
+
+    def took_over(self) -> None:
+        """This process is the owner."""
+        self._known_strangers = 0
+        self._takeovers.inc()
+        self._owns.set(1)
+
+    def resigned(self, reason: str) -> None:
+        """It is not the owner any more, or did not become it."""
+        self._resigned.labels(reason).inc()
+        self._owns.set(0)
+        self._sessions.set(0)
+        self._load.clear()
+
+    def decided(self, commands: Sequence[Command]) -> None:
+        """Records are to be appended."""
+        for command in commands:
+            self._records.labels(_KINDS[type(command)]).inc()
+
+    def heard(self) -> None:
+        """A report came."""
+        self._reports.inc()
+
+    def unreadable(self, topic: str) -> None:
+        """A record was passed over."""
+        self._unreadable.labels(topic).inc()
+
+    def skipped(self) -> None:
+        """A tick was left out."""
+        self._skipped.inc()
+
+    def failed(self) -> None:
+        """Records were not acknowledged."""
+        self._failed.inc()
+
+    def observe(self, owner: Owner) -> None:
+        """What the owner knows now."""
+        self._strangers.inc(owner.strangers - self._known_strangers)
+        self._known_strangers = owner.strangers
+        living = (session for session in owner.sessions.values() if session.over_ms is None)
+        self._sessions.set(sum(1 for _ in living))
+        for node in owner.ledger.nodes[:MOST_LIMITS]:
+            self._load.labels(node.scope.name).set(node.load())

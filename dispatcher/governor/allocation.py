@@ -1,0 +1,120 @@
+"""Who goes before whom: lanes, tenants and dispatchers that ask for credits of one partition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headrace.dispatcher.governor.lane import Lane
+from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.queues import Queue, Session
+from headrace.dispatcher.governor.rounds import Paid, Round
+from headrace.dispatcher.governor.standing import Standing, Touched
+from headrace.schemas.limits import FlowReport
+from headrace.schemas.names import LaneName, Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationPolicy:
+    """The rules of the order."""
+
+    lanes: tuple[LaneName, ...]
+    """The most urgent first."""
+    weights: Mapping[Tenant, float] = field(default_factory=dict)
+    """Of tenants, where it is not 1."""
+    lower_share: float = 0.1
+    """Of what a lane gets while a lower one waits, this part is owed to the lower one."""
+    pace: float = 1.25
+    """How fast the first lane may go, in windows' limits for each window."""
+    lower_pace: float = 1.25
+    """And each other lane."""
+    burst: float = 0.2
+    """Part of the limit that a lane may take at once."""
+    standing_share: float = 0.02
+    """Part of the limit that one dispatcher may hold in reserve."""
+    standing_load: float = 0.8
+    """Above this load nobody holds a reserve."""
+
+    def __post_init__(self) -> None:
+        """Refuse a pace at which the limit could never be used."""
+        if not self.lanes or len(set(self.lanes)) != len(self.lanes):
+            raise ValueError("there is a lane, and no two have one name")
+        if min(self.pace, self.lower_pace) < 1 or self.burst <= 0:
+            raise ValueError("a lane's pace is at least the limit's, and its burst above 0")
+        if any(weight <= 0 for weight in self.weights.values()):
+            raise ValueError("a weight is above 0")
+
+
+class Allocation:
+    """What all sessions have queued, and what is granted of it at each tick."""
+
+    def __init__(self, ledger: Ledger, policy: AllocationPolicy) -> None:
+        """Nobody has asked for anything."""
+        self._ledger = ledger
+        self._policy = policy
+        self._lanes = {
+            name: Lane(
+                name,
+                ledger,
+                policy.weights,
+                policy.lower_pace if number else policy.pace,
+                policy.burst,
+            )
+            for number, name in enumerate(policy.lanes)
+        }
+        self._standing = Standing(ledger, policy.standing_share, policy.standing_load)
+
+    def hear(self, session: Session, told: FlowReport) -> bool:
+        """What the session has queued of a flow, by its newest report, which the ledger has heard.
+
+        False if no such lane is known.
+        """
+        queue = session.queues.get(told.flow)
+        if queue is None:
+            lane = self._lanes.get(told.flow.lane)
+            if lane is None:
+                return False
+            queue = Queue(session, self._ledger.account(session.name, told.flow))
+            session.queues[told.flow] = queue
+            lane.contender(told.flow).queues[session.name] = queue
+        queue.tell(told.want, told.usual)
+        return True
+
+    def leave(self, session: Session) -> None:
+        """The session gets nothing any more."""
+        for flow in session.queues:
+            contenders = self._lanes[flow.lane].contenders
+            del contenders[flow].queues[session.name]
+            if not contenders[flow].queues:
+                del contenders[flow]
+        session.queues.clear()
+
+    def replant(self) -> None:
+        """The ledger's limits were changed."""
+        for lane in self._lanes.values():
+            lane.replant()
+
+    def tick(self, now_ms: int) -> Touched:
+        """Grant what can be granted; returns the accounts that were changed."""
+        round_ = Round(self._ledger, now_ms)
+        lanes = [(lane, lane.waiting(now_ms)) for lane in self._lanes.values()]
+        busy = [(lane, waiting) for lane, waiting in lanes if waiting]
+        for lane, waiting in lanes:
+            if not waiting:
+                lane.owed = 0.0
+        below = [lane for lane, _ in busy[1:]]
+        for number, (lane, waiting) in enumerate(busy[1:], 1):
+            round_.pay_floor(lane, waiting, self._paid(lane, below[number:]))
+        for number, (lane, waiting) in enumerate(busy):
+            round_.serve(lane, waiting, self._paid(lane, below[number:]))
+        for lane, _ in lanes:
+            if lane.contenders:
+                self._standing.keep(lane.contenders.values(), round_.closed, round_.touched)
+        return round_.touched
+
+    def _paid(self, lane: Lane, below: list[Lane]) -> Paid:
+        def paid(cost: float) -> None:
+            lane.owed = max(0.0, lane.owed - cost)
+            if below:
+                owed = below[0].owed + cost * self._policy.lower_share
+                below[0].owed = min(owed, self._policy.burst)
+
+        return paid

@@ -1,0 +1,61 @@
+"""A dispatcher's own, short refusal, until the owner has heard of it.
+
+Only what is beyond doubt counts: the upstream could not be reached, or answered 5xx. As everywhere,
+failures are held against the calls that were started: when traffic begins, errors come back first.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from headrace.dispatcher.governor.effects import BreakerEffect, effects_of
+from headrace.dispatcher.ports import Break, CallEnd
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTripPolicy:
+    """How many failures in a row, and for how long it may refuse on its own."""
+
+    failures: int = 5
+    share: float = 0.5
+    """Of the calls started since the last good one."""
+    refuse_ms: int = 1_000
+    """Refusals hide the evidence from the owner: after 3 s of them a small fleet opens a second later."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would trip over nothing, or outlast the owner's word."""
+        if self.failures < 1 or not 0 <= self.share <= 1 or not 0 < self.refuse_ms <= 3_000:
+            raise ValueError("at least one failure, a share up to 1, and 3 s at most")
+
+
+class LocalTrip(msgspec.Struct, frozen=True):
+    """Calls since the last good one, and until when all are refused."""
+
+    started: int = 0
+    failed: int = 0
+    refused_until_ms: int = 0
+
+    def refuses(self, now_ms: int) -> bool:
+        """Whether a call should not be made now."""
+        return now_ms < self.refused_until_ms
+
+    def after_start(self) -> "LocalTrip":
+        """A call is sent."""
+        return msgspec.structs.replace(self, started=self.started + 1)
+
+    def after_end(self, end: CallEnd | None, now_ms: int, policy: LocalTripPolicy) -> "LocalTrip":
+        """A call has ended; None: it was aborted."""
+        if effects_of(end).breaker is BreakerEffect.SUCCESS:
+            return LocalTrip(refused_until_ms=self.refused_until_ms)
+        if end is None or not _beyond_doubt(end):
+            return self
+        failed = self.failed + 1
+        if failed >= policy.failures and failed >= policy.share * self.started:
+            return LocalTrip(refused_until_ms=now_ms + policy.refuse_ms)
+        return msgspec.structs.replace(self, failed=failed)
+
+
+def _beyond_doubt(end: CallEnd) -> bool:
+    if effects_of(end).breaker is not BreakerEffect.FAILURE:
+        return False
+    return end.broken is Break.NOT_SENT or (end.broken is None and end.status >= 500)

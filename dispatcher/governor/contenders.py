@@ -1,0 +1,135 @@
+"""Flows that compete for room, whose turn it is among tenants, and how fast a lane may go."""
+
+from dataclasses import dataclass
+
+from headrace.dispatcher.governor.node import Node
+from headrace.dispatcher.governor.queues import Queue
+from headrace.schemas.limits import Flow, Units, Want
+
+
+class Turn:
+    """A tenant's virtual counter in one lane: what it was granted, divided by its weight.
+
+    The tenant with the least goes next. One that comes back does not bring along a claim from the time in
+    which it asked for nothing: its counter is lifted to the least of those who did.
+    """
+
+    __slots__ = ("counter", "seen_ms", "weight")
+
+    def __init__(self, weight: float) -> None:
+        """Begin with nothing granted."""
+        self.weight = weight
+        self.counter = 0.0
+        self.seen_ms = -1
+        """When it last had something queued."""
+
+
+class Bucket:
+    """How much of a deployment's limit one lane may take in a short time; debt is paid back by waiting."""
+
+    __slots__ = ("_at_ms", "_burst", "_level", "_per_ms")
+
+    def __init__(self, per_ms: float, burst: float) -> None:
+        """Begin full."""
+        self._per_ms = per_ms
+        self._burst = burst
+        self._level = burst
+        self._at_ms = 0
+
+    def open(self, now_ms: int) -> bool:
+        """Whether there is anything in it."""
+        if now_ms > self._at_ms:
+            filled = self._level + (now_ms - self._at_ms) * self._per_ms
+            self._level = min(self._burst, filled)
+            self._at_ms = now_ms
+        return self._level > 0
+
+    def take(self, share: float) -> None:
+        """It may go below 0. Two of the largest requests always have room, however small the limit."""
+        self._burst = max(self._burst, 2 * share)
+        self._level -= share
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The part of one scope's limits that a unit takes: 1/limit, 0 where there is none."""
+
+    requests: float
+    input: float
+    output: float
+    total: float
+    seats: float
+
+    @classmethod
+    def of(cls, node: Node) -> "Rate":
+        """From the limits of a scope."""
+        caps = node.caps
+        limits = (
+            caps.requests,
+            caps.input_tokens,
+            caps.output_tokens,
+            caps.total_tokens,
+            caps.seats,
+        )
+        return cls(*(1 / limit if limit else 0.0 for limit in limits))
+
+    def windowed(self, units: Units) -> float:
+        """The largest part of a window's limit."""
+        return max(
+            units[0] * self.requests,
+            units[1] * self.input,
+            units[2] * self.output,
+            (units[1] + units[2]) * self.total,
+        )
+
+
+class Contender:
+    """One flow with the queues of all sessions that have some of it."""
+
+    __slots__ = ("flow", "got", "path", "queues", "rates", "turn")
+
+    def __init__(self, flow: Flow, path: tuple[Node, ...], turn: Turn) -> None:
+        """`path` are the scopes it is charged to."""
+        self.flow = flow
+        self.turn = turn
+        self.got = 0.0
+        """What it was granted: among the flows of one tenant the least comes first."""
+        self.queues: dict[str, Queue] = {}
+        self.lie_in(path)
+
+    def lie_in(self, path: tuple[Node, ...]) -> None:
+        """The scopes it is charged to, from now on."""
+        self.path = path
+        self.rates = [Rate.of(node) for node in path if node.scope.common]
+
+    def head(self) -> tuple[Queue, Want] | None:
+        """The request that has waited longest, or whose deadline is first, of all sessions."""
+        best: tuple[Queue, Want] | None = None
+        for queue in self.queues.values():
+            if queue.session.silent:
+                continue
+            want = queue.head()
+            if want is not None and (best is None or want.rank < best[1].rank):
+                best = queue, want
+        return best
+
+    def share(self, units: Units) -> float:
+        """The part of the upstream's window that `units` take."""
+        return max((rate.windowed(units) for rate in self.rates), default=0.0)
+
+    def cost(self, units: Units) -> float:
+        """What a grant counts in the order of tenants: its share, seats included."""
+        seats = max((units[0] * rate.seats for rate in self.rates), default=0.0)
+        return max(self.share(units), seats)
+
+    @staticmethod
+    def never(node: Node, want: Want) -> bool:
+        """Whether the request is larger than a limit of the scope."""
+        caps = node.caps
+        pairs = (
+            (1, caps.requests),
+            (want.input, caps.input_tokens),
+            (want.output, caps.output_tokens),
+            (want.input + want.output, caps.total_tokens),
+        )
+        return any(cap is not None and amount > cap for amount, cap in pairs)

@@ -1,0 +1,73 @@
+"""One lane: who competes in it, whose turn it is, how fast it may go, and what it is owed from above."""
+
+from collections.abc import Mapping
+
+from headrace.dispatcher.governor.contenders import Bucket, Contender, Turn
+from headrace.dispatcher.governor.ledger import Ledger
+from headrace.schemas.limits import Flow
+from headrace.schemas.names import DeploymentName, LaneName, Tenant
+
+RETURN_MS = 500
+"""A tenant with nothing queued for longer has given its turn up."""
+
+
+class Lane:
+    """The state of a lane between ticks."""
+
+    def __init__(
+        self,
+        name: LaneName,
+        ledger: Ledger,
+        weights: Mapping[Tenant, float],
+        pace: float,
+        burst: float,
+    ) -> None:
+        """`pace` in windows' limits for each window; `burst` a part of the limit."""
+        self.name = name
+        self.contenders: dict[Flow, Contender] = {}
+        self.owed = 0.0
+        """Part of a limit that it is to get before the lanes above it."""
+        self._ledger = ledger
+        self._weights = weights
+        self._pace = pace
+        self._burst = burst
+        self._turns: dict[Tenant, Turn] = {}
+        self._buckets: dict[DeploymentName, Bucket] = {}
+
+    def contender(self, flow: Flow) -> Contender:
+        """Whoever has something of `flow`."""
+        contender = self.contenders.get(flow)
+        if contender is None:
+            turn = self._turns.get(flow.tenant)
+            if turn is None:
+                turn = self._turns[flow.tenant] = Turn(self._weights.get(flow.tenant, 1.0))
+            contender = Contender(flow, self._ledger.path(flow), turn)
+            self.contenders[flow] = contender
+        return contender
+
+    def waiting(self, now_ms: int) -> list[Contender]:
+        """Those with something to ask for; who comes back is lifted to the level of those who stayed."""
+        waiting = [one for one in self.contenders.values() if one.head() is not None]
+        stayed = [one.turn for one in waiting if now_ms - one.turn.seen_ms <= RETURN_MS]
+        least = min((turn.counter for turn in stayed), default=0.0)
+        for contender in waiting:
+            turn = contender.turn
+            if now_ms - turn.seen_ms > RETURN_MS:
+                turn.counter = max(turn.counter, least)
+            turn.seen_ms = now_ms
+        return waiting
+
+    def bucket(self, contender: Contender) -> Bucket:
+        """The lane's pace at the deployment."""
+        name = contender.flow.deployment
+        if name not in self._buckets:
+            windows = [node.scope.window_ms for node in contender.path if node.scope.common]
+            per_ms = self._pace / max(windows, default=1)
+            self._buckets[name] = Bucket(per_ms, self._burst)
+        return self._buckets[name]
+
+    def replant(self) -> None:
+        """The ledger's limits were changed."""
+        self._buckets.clear()
+        for flow, contender in self.contenders.items():
+            contender.lie_in(self._ledger.path(flow))

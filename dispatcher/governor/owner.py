@@ -1,0 +1,189 @@
+"""The owner of one partition: reports in, grants out.
+
+How it works. An owner begins with what `takeover` found in the logs. It hears reports in the order of
+their log, reads its own records back, and at each tick gives the records to append. What it has granted is
+charged from the moment it decides, whether or not the record arrives: what a session was granted is stated
+again and again, so a lost record only delays. It grants nothing while it does not read its own beats, and
+nothing to a session that has been silent for longer than it said. A session of which it has heard nothing
+for as long as credits live is over for good; what it had left is charged as spent.
+
+No I/O. `now_ms` and stamps are the log's time.
+"""
+
+from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy
+from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.queues import Session
+from headrace.dispatcher.governor.standing import Touched
+from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.governor.tree import Tree
+from headrace.schemas.journal import SessionId
+from headrace.schemas.limits import (
+    Beat,
+    Command,
+    End,
+    Epoch,
+    FlowGrant,
+    Grants,
+    Report,
+    SessionGrant,
+)
+
+LEAST_SILENCE_MS = 750
+
+
+class Owner:
+    """Everything that the owner of `epoch` knows."""
+
+    def __init__(
+        self, epoch: Epoch, tree: Tree, policy: AllocationPolicy, timing: Timing, now_ms: int
+    ) -> None:
+        """`epoch` stands in the log as this owner's."""
+        self.epoch = epoch
+        self.timing = timing
+        self.ledger = Ledger(tree, timing)
+        self.sessions: dict[SessionId, Session] = {}
+        self.strangers = 0
+        """Sessions with credits that the log does not tell of."""
+        self._allocation = Allocation(self.ledger, policy)
+        self._beats = 0
+        self._beat_ms: int | None = None
+        self._unread: dict[int, int] = {}
+        """Beat -> when it was sent, of those that were not read back."""
+        self._alive_ms = now_ms
+        """When the newest beat that came back was sent."""
+
+    def read_back(self, beat: Beat) -> None:
+        """A beat of this owner's epoch stands in the log."""
+        if beat.epoch == self.epoch and beat.seq in self._unread:
+            self._alive_ms = max(self._alive_ms, self._unread[beat.seq])
+            self._unread = {s: at for s, at in self._unread.items() if s > beat.seq}
+
+    def hear(self, report: Report, stamp_ms: int) -> None:
+        """Take the next report of the log; repeated and late ones change nothing."""
+        session = self.sessions.get(report.session)
+        if session is None:
+            # Credits of an owner whose records are gone cannot be counted, so they must run out.
+            self.strangers += report.granted
+            session = self.meet(report.session, known=not report.granted, stamp_ms=stamp_ms)
+        newest = report.seq > session.seq
+        for told in report.flows:
+            self.ledger.hear(report.session, told, stamp_ms)
+        if not newest or session.over_ms is not None:
+            return
+        session.seq = report.seq
+        session.mono_ms = report.mono_ms
+        session.tick_ms = report.tick_ms
+        session.heard_ms = max(session.heard_ms, stamp_ms)
+        session.silent = False
+        session.ending = report.last
+        if session.known:
+            self._queue(session, report)
+
+    def meet(self, name: SessionId, *, known: bool, stamp_ms: int) -> Session:
+        """A session that was not heard of before."""
+        session = Session(name, known=known, heard_ms=stamp_ms)
+        self.sessions[name] = session
+        self.ledger.sessions.setdefault(name, {})
+        return session
+
+    def end(self, session: Session, stamp_ms: int) -> End:
+        """The session can spend nothing any more."""
+        residual = self.ledger.expire(session.name, stamp_ms)
+        self._allocation.leave(session)
+        session.over_ms = stamp_ms
+        return End(self.epoch, session.name, stamp_ms, residual)
+
+    def change(self, tree: Tree) -> None:
+        """The limits are others from now on."""
+        self.ledger.replant(tree)
+        self._allocation.replant()
+
+    def shut(self, now_ms: int) -> None:
+        """Nothing is known of what was granted: grant nothing until it cannot count any more."""
+        self.ledger.shut(now_ms + self.timing.lookback_ms(self.ledger.tree.window_ms))
+
+    def expire(self, now_ms: int) -> list[End]:
+        """Sessions whose time is up."""
+        ended: list[End] = []
+        for session in list(self.sessions.values()):
+            if session.over_ms is None:
+                expiry_ms = session.heard_ms + self.timing.owner_ms
+                if session.ending:
+                    ended.append(self.end(session, session.heard_ms))
+                elif expiry_ms <= now_ms:
+                    ended.append(self.end(session, expiry_ms))
+            elif session.over_ms + self.ledger.width_ms < now_ms:
+                del self.sessions[session.name]
+                self.ledger.forget(session.name)
+        return ended
+
+    def waiting(self) -> bool:
+        """Whether anything is queued that nothing was granted for: else a beat is soon enough for a tick."""
+        return any(
+            queue.head() is not None
+            for session in self.sessions.values()
+            for queue in session.queues.values()
+        )
+
+    def tick(self, now_ms: int) -> list[Command]:
+        """The records to append now."""
+        self.ledger.advance(now_ms)
+        now_ms = self.ledger.now_ms
+        records: list[Command] = list(self._beat(now_ms))
+        if now_ms - self._alive_ms > self.timing.own_beat_ms:
+            return records
+        records += self.expire(now_ms)
+        self._listen(now_ms)
+        grants = self._state(self._allocation.tick(now_ms), now_ms)
+        if grants:
+            records.append(Grants(self.epoch, grants))
+        return records
+
+    def _queue(self, session: Session, report: Report) -> None:
+        for told in report.flows:
+            self._allocation.hear(session, told)
+        if len(session.queues) > len(report.flows):
+            told_flows = {told.flow for told in report.flows}
+            for flow, queue in session.queues.items():
+                if flow not in told_flows:
+                    queue.tell([], None)
+
+    def _beat(self, now_ms: int) -> list[Beat]:
+        if self._beat_ms is not None and now_ms - self._beat_ms < self.timing.beat_ms:
+            return []
+        self._beat_ms = now_ms
+        self._beats += 1
+        self._unread[self._beats] = now_ms
+        return [Beat(self.epoch, self._beats)]
+
+    def _listen(self, now_ms: int) -> None:
+        for session in self.sessions.values():
+            quiet_ms = max(LEAST_SILENCE_MS, 5 * session.tick_ms // 2)
+            session.silent = now_ms - session.heard_ms > quiet_ms
+
+    def _state(self, touched: Touched, now_ms: int) -> list[SessionGrant]:
+        """What was granted, and once in a while all that a session has."""
+        stated: list[SessionGrant] = []
+        for session in self.sessions.values():
+            if session.over_ms is not None or not session.known or session.mono_ms is None:
+                continue
+            last_ms = session.stated_ms
+            renewed = last_ms is None or now_ms - last_ms >= self.timing.renew_ms
+            if not (session in touched or (renewed and not session.silent)):
+                continue
+            flows = self._flows(session, touched, all_of_them=renewed)
+            if renewed:
+                session.stated_ms = now_ms
+            stated.append(SessionGrant(session.name, session.mono_ms, self.timing.valid_ms, flows))
+        return stated
+
+    def _flows(self, session: Session, touched: Touched, *, all_of_them: bool) -> list[FlowGrant]:
+        accounts = self.ledger.sessions[session.name]
+        if not all_of_them:
+            return [accounts[flow].told() for flow in sorted(touched[session])]
+        flows: list[FlowGrant] = []
+        for account in accounts.values():
+            if account.stale or any(account.outstanding()) or account.in_use():
+                account.stale = False
+                flows.append(account.told())
+        return flows

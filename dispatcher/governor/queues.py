@@ -1,0 +1,101 @@
+"""What sessions have queued, and which of it their credits in hand do not cover yet."""
+
+from headrace.dispatcher.governor.account import Account, greater, minus, plus
+from headrace.schemas.journal import SessionId
+from headrace.schemas.limits import NOTHING, Flow, Units, Want
+
+
+class Session:
+    """One life of a dispatcher's credits, as the owner knows it. Times are the log's."""
+
+    __slots__ = (
+        "ending",
+        "heard_ms",
+        "known",
+        "mono_ms",
+        "name",
+        "over_ms",
+        "queues",
+        "seq",
+        "silent",
+        "stated_ms",
+        "tick_ms",
+    )
+
+    def __init__(self, name: SessionId, *, known: bool, heard_ms: int) -> None:
+        """Not `known`: it has been granted something that the log does not tell; it gets nothing."""
+        self.name = name
+        self.known = known
+        self.heard_ms = heard_ms
+        """Receipt of its newest report."""
+        self.seq = -1
+        self.mono_ms: int | None = None
+        self.tick_ms = 0
+        self.stated_ms: int | None = None
+        """When the owner last stated what it has."""
+        self.silent = False
+        """Whether it has been quiet for longer than it said: it gets nothing new."""
+        self.ending = False
+        """Whether it said that it is over."""
+        self.over_ms: int | None = None
+        """Since when it can spend nothing, ever."""
+        self.queues: dict[Flow, Queue] = {}
+
+
+class Queue:
+    """The queued requests of one session in one flow, as its newest report tells."""
+
+    __slots__ = ("_credit", "_left", "_runs", "_turn", "account", "session", "usual")
+
+    def __init__(self, session: Session, account: Account) -> None:
+        """Empty."""
+        self.session = session
+        self.account = account
+        self.usual: Units | None = None
+        self._runs: list[Want] = []
+        self._turn = 0
+        self._left = 0
+        self._credit = NOTHING
+
+    def tell(self, runs: list[Want], usual: Units | None) -> None:
+        """All that is queued now. What was granted meanwhile is for the first of it."""
+        self._runs = runs
+        self.usual = usual
+        self._turn = 0
+        self._left = runs[0].count if runs else 0
+        self._credit = self.account.credit()
+
+    def head(self) -> Want | None:
+        """The first request that the credits in hand do not cover."""
+        while self._turn < len(self._runs):
+            run = self._runs[self._turn]
+            if self._left > 0:
+                if any(self.need(run)):
+                    return run
+                self._step(run)
+            else:
+                self._turn += 1
+                if self._turn < len(self._runs):
+                    self._left = self._runs[self._turn].count
+        return None
+
+    def need(self, head: Want) -> Units:
+        """What the first request lacks."""
+        return greater(minus(Units(1, head.input, head.output), self._credit), NOTHING)
+
+    def granted(self, head: Want) -> None:
+        """The first request has what it needs."""
+        self._credit = plus(self._credit, self.need(head))
+        self._step(head)
+
+    def given(self, units: Units) -> None:
+        """Credits that no request asked for."""
+        self._credit = plus(self._credit, units)
+
+    def skip(self) -> None:
+        """The first request can never be granted."""
+        self._left -= 1
+
+    def _step(self, head: Want) -> None:
+        self._credit = minus(self._credit, Units(1, head.input, head.output))
+        self._left -= 1

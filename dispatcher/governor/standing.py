@@ -1,0 +1,65 @@
+"""Credits in reserve: while there is room, a request that comes alone waits for nobody."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from headrace.dispatcher.governor.contenders import Contender
+from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.node import Node
+from headrace.dispatcher.governor.queues import Queue, Session
+from headrace.schemas.limits import Flow, Units
+
+Touched = dict[Session, set[Flow]]
+"""Accounts that were changed in a tick, by session."""
+
+MOST: Final = 8
+"""Requests in reserve for one session and flow; more would not come within a tick."""
+
+
+class Standing:
+    """`share` of the limit for each session, as long as the load is below `load`."""
+
+    def __init__(self, ledger: Ledger, share: float, load: float) -> None:
+        """Shares between 0 and 1."""
+        self._ledger = ledger
+        self._share = share
+        self._load = load
+
+    def keep(self, contenders: Iterable[Contender], closed: set[Node], touched: Touched) -> None:
+        """Fill up the reserves, or end them where others need the room."""
+        left: dict[tuple[Session, str], float] = {}
+        for contender in contenders:
+            asking = [one for one in contender.queues.values() if one.usual or one.account.keep]
+            if not asking:
+                continue
+            busy = not closed.isdisjoint(contender.path) or any(
+                node.load() > self._load for node in contender.path
+            )
+            for queue in asking:
+                where = (queue.session, contender.flow.deployment)
+                room = 0.0 if busy else left.get(where, self._share)
+                left[where] = room - self._fill(contender, queue, room, touched)
+
+    def _fill(self, contender: Contender, queue: Queue, room: float, touched: Touched) -> float:
+        """One session's reserve; returns what part of the limit it takes."""
+        account, usual = queue.account, queue.usual
+        share = contender.share(usual) if usual else 0.0
+        keep = min(MOST, int(room / share)) if usual and share else 0
+        if keep != account.keep:
+            account.keep = keep
+            account.stale = True
+            touched.setdefault(queue.session, set()).add(contender.flow)
+        if usual and not queue.session.silent and queue.head() is None:
+            missing = keep - account.outstanding().requests
+            for _ in range(missing):
+                if not self._give(contender, queue, usual):
+                    break
+                touched.setdefault(queue.session, set()).add(contender.flow)
+        return keep * share
+
+    def _give(self, contender: Contender, queue: Queue, usual: Units) -> bool:
+        if self._ledger.refusing(contender.flow, usual) is not None:
+            return False
+        self._ledger.grant(queue.session.name, contender.flow, usual)
+        queue.given(usual)
+        return True

@@ -1,0 +1,95 @@
+"""What a new owner knows from the logs: grants in force, and what was spent since.
+
+How it works. Both partitions are read from far enough back (`Timing.lookback_ms`, and for the grants
+`prefix_ms` more) and folded in the order of their stamps: grants up to the new owner's own claim, as far as
+they count; reports as far as there are any. Grants state what their writer had heard, so an account begins
+where it stood. What is not known stays outstanding: lost information costs use of the limit, never safety.
+"""
+
+from collections.abc import Iterable, Sequence
+from heapq import merge
+
+from headrace.dispatcher.governor.epochs import Epochs
+from headrace.dispatcher.governor.owner import Owner
+from headrace.schemas.limits import Beat, Claim, Command, End, Grants, Report
+
+Stamped = tuple[int, Command]
+Heard = tuple[int, Report]
+
+
+def take_over(
+    owner: Owner,
+    commands: Sequence[Stamped],
+    reports: Sequence[Heard],
+    *,
+    now_ms: int,
+    intact: bool,
+) -> None:
+    """Bring a new owner up to date. Records come in the order of their logs, as (stamp, record).
+
+    `intact`: the grants reach as far back as they were asked for, or further.
+    """
+    if not intact and not _fresh(reports):
+        owner.shut(now_ms)
+    counting = Epochs()
+    counted = [one for one in commands if counting.counts(one[1])]
+    for stamp_ms, record in _in_time(counted, reports):
+        if isinstance(record, Report):
+            owner.hear(record, stamp_ms)
+        else:
+            _restore(owner, record, stamp_ms)
+    owner.ledger.advance(now_ms)
+
+
+def reaches(first: Stamped | None, since_ms: int) -> bool:
+    """Whether a log of grants tells everything since then. `first` is the first record that is there.
+
+    One that begins with the first epoch of all has never been wiped: a claimant that finds no epoch asks
+    the reports for those that dispatchers know, and claims above them.
+    """
+    if first is None:
+        return False
+    stamp_ms, record = first
+    return stamp_ms < since_ms or (isinstance(record, Claim) and record.epoch == 1)
+
+
+def _fresh(reports: Iterable[Heard]) -> bool:
+    """Whether nobody was ever granted anything: a new installation."""
+    newest = {report.session: report for _, report in reports}
+    return not any(report.granted or report.epoch for report in newest.values())
+
+
+def _in_time(
+    commands: Sequence[Stamped], reports: Sequence[Heard]
+) -> Iterable[tuple[int, Command | Report]]:
+    """By stamp; each log keeps its own order, also where the broker's clock went back."""
+    first: Iterable[tuple[int, Command | Report]] = _rising(commands)
+    second: Iterable[tuple[int, Command | Report]] = _rising(reports)
+    return merge(first, second, key=lambda one: one[0])
+
+
+def _rising(
+    records: Iterable[tuple[int, Command]] | Iterable[tuple[int, Report]],
+) -> Iterable[tuple[int, Command | Report]]:
+    newest_ms = 0
+    for stamp_ms, record in records:
+        newest_ms = max(newest_ms, stamp_ms)
+        yield newest_ms, record
+
+
+def _restore(owner: Owner, command: Command, stamp_ms: int) -> None:
+    match command:
+        case Grants():
+            for told in command.sessions:
+                session = owner.sessions.get(told.session)
+                if session is None:
+                    session = owner.meet(told.session, known=True, stamp_ms=stamp_ms)
+                session.known = True
+                for flow in told.flows:
+                    owner.ledger.restate(told.session, flow, stamp_ms)
+        case End():
+            ended = owner.sessions.get(command.session)
+            if ended is not None and ended.over_ms is None:
+                owner.end(ended, command.stamp_ms)
+        case Beat():
+            owner.ledger.advance(stamp_ms)

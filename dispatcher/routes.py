@@ -1,0 +1,98 @@
+"""Route first, then ask: the one deployment whose credits a request waits for. No I/O."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governed import Governed
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.config.model import DeploymentConfig
+from headrace.schemas.limits import Flow, Units
+
+MOVE_MS: Final = 500
+"""What is not granted within this time may be asked for at another deployment of the model."""
+LOOKED_AT: Final = 16
+"""So many requests of each flow are looked at for that: as many as the owner is told of."""
+
+Choice = tuple[DeploymentConfig, Flow, Units]
+
+
+class Routes:
+    """Puts requests into flows."""
+
+    def __init__(self, governed: Governed, flows: FlowQueues, seats: Seats) -> None:
+        self._governed = governed
+        self._flows = flows
+        self._seats = seats
+
+    def lead(self, waiting: Waiting, now_ms: int) -> bool:
+        """Give a request of a governed model its flow: False if it fits the limits of no deployment.
+
+        Deployments that asked to be left alone, or that it was sent to, come last; one that comes back
+        without a call stays where it was.
+        """
+        if waiting.flow is not None and not self._avoided(waiting, now_ms, waiting.flow.deployment):
+            return True
+        choices = list(self._choices(waiting))
+        if not choices:
+            return False
+        best = min(
+            choices,
+            key=lambda one: (self._avoided(waiting, now_ms, one[0].name), self._load(one[0])),
+        )
+        self._put(waiting, best, now_ms)
+        return True
+
+    def move(self, now_ms: int) -> None:
+        """Let requests that wait for too long at one deployment wait at another with a shorter queue."""
+        for name in self._flows.deployments():
+            for flow in self._flows.flows(name):
+                for waiting in self._flows.first(flow, LOOKED_AT):
+                    if now_ms - waiting.routed_ms >= MOVE_MS:
+                        self._try_to_move(waiting, flow, now_ms)
+
+    def _try_to_move(self, waiting: Waiting, flow: Flow, now_ms: int) -> None:
+        waiting.routed_ms = now_ms
+        deployments = self._seats.of(waiting.model)
+        if len(deployments) < 2:
+            return
+        here = next(one for one in deployments if one.name == flow.deployment)
+        others = [
+            one
+            for one in self._choices(waiting)
+            if one[0] is not here
+            and self._seats.room(one[0].name) > 0
+            and not self._avoided(waiting, now_ms, one[0].name)
+        ]
+        best = min(others, key=lambda one: self._queue(one[0], 1), default=None)
+        if best is not None and self._queue(best[0], 1) <= self._queue(here, 0):
+            self._flows.remove(waiting)
+            self._put(waiting, best, now_ms)
+            self._flows.push(waiting)
+
+    def _choices(self, waiting: Waiting) -> Iterator[Choice]:
+        tenant = waiting.record.tenant
+        for one in self._seats.of(waiting.model):
+            flow = Flow(one.name, waiting.lane, tenant)
+            fitted = self._governed.fitted(flow, waiting.cost)
+            if fitted is not None:
+                yield one, flow, fitted
+
+    def _put(self, waiting: Waiting, choice: Choice, now_ms: int) -> None:
+        _, waiting.flow, waiting.units = choice
+        waiting.routed_ms = now_ms
+
+    def _avoided(self, waiting: Waiting, now_ms: int, deployment: str) -> int:
+        """0: gladly, 1: it was tried there, 2: it may not go there yet."""
+        if not waiting.history:
+            return 0
+        if any(name == deployment and until > now_ms for name, until in waiting.barred.items()):
+            return 2
+        return int(deployment in waiting.tried)
+
+    def _load(self, one: DeploymentConfig) -> float:
+        return (self._seats.in_use[one.name] + self._flows.waiting(one.name)) / one.weight
+
+    def _queue(self, one: DeploymentConfig, more: int) -> float:
+        return (self._flows.waiting(one.name) + more) / one.weight

@@ -1,0 +1,10 @@
+"""The section about the governor."""
+
+from headrace.schemas.config.section import Address, Section
+
+
+class GovernorConfig(Section):
+    """The side that hands out what limits allow."""
+
+    metrics_listen: Address = "0.0.0.0:9095"
+    """Where metrics and health are read; port 0 takes a free one."""

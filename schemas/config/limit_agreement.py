@@ -1,0 +1,68 @@
+"""Where limits must agree: a part cannot be above the whole, and lanes cannot reserve more than there is."""
+
+from collections.abc import Iterator
+
+from headrace.schemas.config.errors import ProblemCode, did_you_mean
+from headrace.schemas.config.finding import Finding, Plain, deployments, number, section
+from headrace.schemas.config.keypath import KeyPath
+from headrace.schemas.config.limits import RATES
+
+MOST_RESERVED = 0.9
+MOST_LANES = 4
+"""Each set of lanes with a reserve is a limit of its own."""
+
+
+def limits_agree(tree: Plain) -> Iterator[Finding]:
+    """Everything in which limits contradict one another."""
+    pools = section(tree, "pools")
+    for name in pools:
+        limits = section(section(pools, name), "limits")
+        yield from _parts(limits, ("pools", name, "limits"))
+    for index, deployment in deployments(tree):
+        limits = section(deployment, "limits")
+        yield from _parts(limits, ("deployments", index, "limits"))
+        pool = deployment.get("pool")
+        if isinstance(pool, str) and pool not in pools:
+            message = f"no pool is called {pool}" + did_you_mean(pool, [str(one) for one in pools])
+            yield Finding(("deployments", index, "pool"), message, ProblemCode.UNKNOWN_NAME)
+        elif isinstance(pool, str):
+            whole = section(section(pools, pool), "limits")
+            yield from _below(limits, whole, ("deployments", index, "limits"), f"the pool {pool}")
+    yield from _tenants(tree)
+    yield from _reserves(tree)
+
+
+def _parts(limits: Plain, path: KeyPath) -> Iterator[Finding]:
+    """Input or output above both together could never be used."""
+    whole = number(limits, "tokens_per_minute")
+    for name in ("input_tokens_per_minute", "output_tokens_per_minute"):
+        part = number(limits, name)
+        if part is not None and whole is not None and part > whole:
+            yield Finding((*path, name), f"is above tokens_per_minute, {whole:.0f}")
+
+
+def _below(limits: Plain, whole: Plain, path: KeyPath, of: str) -> Iterator[Finding]:
+    for name in RATES:
+        part, most = number(limits, name), number(whole, name)
+        if part is not None and most is not None and part > most:
+            yield Finding((*path, name), f"is above that of {of}, {most:.0f}")
+
+
+def _tenants(tree: Plain) -> Iterator[Finding]:
+    tenants = section(tree, "tenants")
+    for tenant in tenants:
+        limits = section(section(tenants, tenant), "limits")
+        yield from _parts(limits, ("tenants", tenant, "limits"))
+
+
+def _reserves(tree: Plain) -> Iterator[Finding]:
+    lanes = section(tree, "lanes")
+    reserved = {name: number(section(lanes, name), "reserve") for name in lanes}
+    shares = {name: share for name, share in reserved.items() if share}
+    if not shares:
+        return
+    path = ("lanes", list(shares)[-1], "reserve")
+    if sum(shares.values()) > MOST_RESERVED:
+        yield Finding(path, f"all reserves together are above {MOST_RESERVED}")
+    if len(shares) > MOST_LANES:
+        yield Finding(path, f"more than {MOST_LANES} lanes have a reserve")

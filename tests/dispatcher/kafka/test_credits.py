@@ -1,0 +1,114 @@
+"""The channel to the governor while Kafka is away, and when the process stops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import RecordMetadata
+from prometheus_client import CollectorRegistry
+
+from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.credits import Credits
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governor.holder import Holder
+from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.kafka.credits import MOST_UNACKED, CreditChannel
+from headrace.dispatcher.kafka.outbox import Outbox
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.seats import Seats
+from headrace.schemas.config.model import KafkaConfig
+from headrace.schemas.limits import Report, Unreadable, decode_report
+from headrace.schemas.topics import Topics
+from headrace.telemetry.logs import get_log
+from support.dispatch import process
+from support.eventually import eventually
+
+QUICK = Timing(idle_report_ms=20, busy_report_ms=10, tick_ms=10)
+
+
+class Broker:
+    """An outbox whose Kafka acknowledges, is slow, or is away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.acknowledges = True
+        self.tried = 0
+        self.reports: list[Report] = []
+
+    async def post(
+        self, _topic: str, value: bytes, *, partition: int
+    ) -> "asyncio.Future[RecordMetadata]":
+        self.tried += 1
+        if self.away:
+            raise KafkaConnectionError
+        report = decode_report(value)
+        assert not isinstance(report, Unreadable)
+        assert partition == 0
+        self.reports.append(report)
+        ack: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        if self.acknowledges:
+            ack.set_result(cast("RecordMetadata", None))
+        return ack
+
+
+@asynccontextmanager
+async def telling(broker: Broker) -> AsyncIterator[CreditChannel]:
+    """A channel that reports very often."""
+    clock = BrokerTime()
+    holder = Holder(process("own"), QUICK, int(clock.monotonic() * 1000))
+    channel = CreditChannel(
+        KafkaConfig(),
+        Credits(holder, FlowQueues([], 0.1), Seats([]), ()),
+        name="own",
+        topics=Topics("t."),
+        outbox=cast("Outbox", broker),
+        clock=clock,
+        woken=lambda: None,
+        metrics=Metrics(CollectorRegistry()),
+        log=get_log(),
+    )
+    task = asyncio.create_task(channel._tell())
+    try:
+        yield channel
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await channel.close()
+
+
+async def more_than(count: Callable[[], int], so_many: int) -> None:
+    await eventually(lambda: count() > so_many)
+
+
+async def test_reports_that_kafka_does_not_take_are_dropped() -> None:
+    broker = Broker()
+    broker.away = True
+    async with telling(broker):
+        await more_than(lambda: broker.tried, 5)
+        assert broker.reports == []
+        tried, broker.away = broker.tried, False
+        await more_than(lambda: len(broker.reports), 0)
+        # The first that arrives is the newest; those before it are told of no more.
+        assert broker.reports[0].seq > tried
+
+
+async def test_reports_that_are_not_acknowledged_do_not_pile_up() -> None:
+    broker = Broker()
+    broker.acknowledges = False
+    async with telling(broker) as channel:
+        await more_than(lambda: len(broker.reports), MOST_UNACKED - 1)
+        await more_than(lambda: channel._credits._holder._seq, 3 * MOST_UNACKED)
+        assert len(broker.reports) == MOST_UNACKED
+
+
+async def test_the_last_report_says_so() -> None:
+    broker = Broker()
+    async with telling(broker) as channel:
+        await more_than(lambda: len(broker.reports), 1)
+        await channel.end()
+        count = len(broker.reports)
+        assert broker.reports[-1].last
+        await asyncio.sleep(0)
+        assert len(broker.reports) == count

@@ -1,0 +1,187 @@
+"""What is promised, spent and asked for; on an owner that answers at once."""
+
+from headrace.dispatcher.credits import TOLD, Credits, Promise, merged
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.seats import Seats
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.config.model import DeploymentConfig
+from headrace.schemas.limits import Flow, Units, Want
+from headrace.schemas.names import DeploymentName
+from support.credits import LANES, Bench
+from support.dispatch import APPENDED_MS, waiting
+from support.limits import TIMING, flow, tree
+
+F = flow()
+ONE = Units(1)
+GOVERNED = frozenset({DeploymentName("d")})
+
+
+class Process:
+    """The credits of one dispatcher, beside its owner."""
+
+    def __init__(self, *, seats: int = 64, **caps: int) -> None:
+        self.bench = Bench(tree(**caps), "one")
+        upstream = {"base_url": "http://127.0.0.1:1/v1"}
+        config = {"name": "d", "model": "m", "upstream": upstream}
+        deployment = DeploymentConfig.model_validate(config | {"limits": {"concurrency": seats}})
+        free = DeploymentConfig.model_validate(config | {"name": "free"})
+        self.seats = Seats([deployment, free])
+        self.flows = FlowQueues(LANES, 0.1)
+        self.credits = Credits(self.bench.holders["one"], self.flows, self.seats, GOVERNED)
+
+    def queue(self, count: int, units: Units = ONE, of: Flow = F) -> list[Waiting]:
+        """Queue requests of one flow, one after the other."""
+        out = []
+        for _ in range(count):
+            request = waiting(lane=of.lane)
+            request.flow, request.units = of, units
+            self.flows.push(request)
+            out.append(request)
+        return out
+
+    def step(self) -> None:
+        """300 ms pass, reports go up and grants come down."""
+        for _ in range(3):
+            self.credits.due_ms(self.bench.now)
+            self.bench.step()
+
+    def dispatch(self) -> list[Promise]:
+        """Dispatch what is covered."""
+        promises = []
+        while (request := self.flows.pick(DeploymentName("d"), self.credits.covers)) is not None:
+            self.seats.take(DeploymentName("d"))
+            promises.append(self.credits.promise(request))
+        return promises
+
+    def spend(self, promise: Promise) -> bool:
+        return self.credits.spend(promise, self.bench.now)
+
+    def close(self, promise: Promise) -> None:
+        self.seats.give_back(DeploymentName("d"))
+        self.credits.close(promise, self.bench.now)
+
+    def wanted(self, of: Flow = F) -> int:
+        """How many requests the owner is told of."""
+        self.credits.report(self.bench.now)
+        return sum(want.count for want in self.bench.holders["one"].purse(of).queue)
+
+
+def test_no_more_is_dispatched_than_was_granted() -> None:
+    process = Process(requests=5)
+    process.queue(9)
+    process.step()
+    assert len(process.dispatch()) == 5
+    assert process.flows.waiting(DeploymentName("d")) == 4
+
+
+def test_what_is_promised_is_promised_once() -> None:
+    process = Process(requests=5)
+    process.queue(2)
+    process.step()
+    assert len(process.dispatch()) == 2
+    process.queue(1)
+    assert process.dispatch() == []
+
+
+def test_a_promise_is_spent_once() -> None:
+    process = Process(requests=5)
+    process.queue(1)
+    process.step()
+    (promise,) = process.dispatch()
+    assert process.spend(promise)
+    assert process.spend(promise)
+    assert process.bench.holders["one"].purse(F).spent == Units(1)
+
+
+def test_a_call_that_was_not_made_leaves_its_credits_to_the_next() -> None:
+    process = Process(requests=1)
+    process.queue(2)
+    process.step()
+    (promise,) = process.dispatch()
+    process.close(promise)
+    assert len(process.dispatch()) == 1
+
+
+def test_credits_that_lapsed_meanwhile_are_not_spent() -> None:
+    process = Process(requests=5)
+    process.queue(1)
+    process.step()
+    (promise,) = process.dispatch()
+    process.bench.cut_off.add("one")
+    process.bench.run(TIMING.valid_ms)
+    assert not process.spend(promise)
+    assert not process.credits.valid(process.bench.now)
+    assert process.credits.lapses == 1
+
+
+def test_promised_requests_stay_in_the_want_until_they_are_spent() -> None:
+    """Else the owner would take their credits for those of the next, and grant one too few."""
+    process = Process(requests=9)
+    process.queue(3)
+    process.step()
+    promises = process.dispatch()
+    assert process.wanted() == 3
+    assert process.spend(promises[0])
+    assert process.wanted() == 2
+
+
+def test_the_first_of_a_long_queue_are_told() -> None:
+    process = Process(requests=100)
+    process.queue(50)
+    assert process.wanted() == TOLD
+
+
+def test_no_more_is_asked_for_than_there_are_seats() -> None:
+    process = Process(requests=100, seats=3)
+    process.queue(50)
+    assert process.wanted() == 3
+    process.step()
+    promises = process.dispatch()
+    assert len(promises) == 3
+    assert [process.spend(one) for one in promises] == [True] * 3
+    assert process.wanted() == 1
+    for one in promises[:2]:
+        process.close(one)
+    assert process.wanted() == 2
+
+
+def test_flows_share_the_seats_that_are_free() -> None:
+    process = Process(requests=100, seats=8)
+    tenants = [flow(f"t{number}") for number in range(4)]
+    for one in tenants:
+        process.queue(9, of=one)
+    assert [process.wanted(one) for one in tenants] == [2] * 4
+
+
+def test_who_stops_asks_for_nothing_more() -> None:
+    process = Process(requests=100)
+    process.queue(3)
+    assert process.wanted() == 3
+    process.credits.rest()
+    assert process.wanted() == 0
+
+
+def test_two_tenants_are_dispatched_by_their_own_credits() -> None:
+    process = Process(requests=6)
+    process.queue(9)
+    process.queue(9, of=flow("other"))
+    process.step()
+    tenants = [promise.flow.tenant for promise in process.dispatch()]
+    assert sorted(tenants) == ["other"] * 3 + ["t"] * 3
+
+
+def test_a_deployment_without_limits_is_asked_for_nowhere() -> None:
+    process = Process(requests=6)
+    free = flow(deployment="free")
+    process.queue(2, of=free)
+    assert process.wanted(free) == 0
+
+
+def test_equal_neighbours_are_told_together() -> None:
+    sizes = [(APPENDED_MS + n, Units(1, size, 0)) for n, size in enumerate((5, 5, 7, 5))]
+    ranks = [APPENDED_MS, APPENDED_MS + 2, APPENDED_MS + 3]
+    assert merged(sizes) == [
+        Want(ranks[0], 5, 0, 2),
+        Want(ranks[1], 7, 0, 1),
+        Want(ranks[2], 5, 0, 1),
+    ]

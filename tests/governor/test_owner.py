@@ -1,0 +1,112 @@
+"""When an owner grants nothing, and what a successor knows."""
+
+from headrace.dispatcher.governor.owner import Owner
+from headrace.dispatcher.governor.takeover import take_over
+from headrace.dispatcher.governor.tree import Dimension, Tree
+from headrace.schemas.limits import Beat, End, Epoch, Grants, Units
+from headrace.schemas.names import LaneName
+from support.credits import PLAIN, Bench
+from support.limits import ONE, TIMING, flow, report, told, tree
+
+F = flow()
+WINDOW_MS = 10_000
+
+
+def charged(owner: Owner, dimension: Dimension = Dimension.REQUESTS) -> int:
+    return owner.ledger.nodes[0].charged()[dimension]
+
+
+def test_an_owner_that_does_not_read_its_own_beats_grants_nothing() -> None:
+    owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
+    owner.hear(report(ONE, 1, told(F)), 1_000)
+    beats = [one for one in owner.tick(1_001) if isinstance(one, Beat)]
+    assert owner.tick(1_002) == []
+    owner.read_back(beats[0])
+    assert any(isinstance(one, Grants) for one in owner.tick(1_003))
+
+
+def test_a_silent_session_is_granted_nothing_new() -> None:
+    bench = Bench(tree(requests=9), "one")
+    bench.queue("one", F, (1, 0, 0))
+    bench.step()
+    bench.queue("one", F, (5, 0, 0))
+    bench.cut_off.add("one")
+    bench.run(2_000)
+    assert charged(bench.owner) == 1
+
+
+def test_a_session_with_unknown_credits_is_granted_nothing_and_its_spends_are_charged() -> None:
+    owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
+    owner.hear(report(ONE, 1, told(F, (7, 0, 0)), granted=True), 0)
+    owner.hear(report(ONE, 2, told(F, (9, 0, 0)), granted=True), 10)
+    assert charged(owner) == 2
+    assert owner.strangers == 1
+    assert not any(isinstance(one, Grants) for one in owner.tick(100))
+
+
+def test_a_session_that_says_it_is_over_frees_all_at_once() -> None:
+    bench = Bench(tree(requests=3), "one")
+    bench.queue("one", F, (3, 0, 0))
+    bench.step()
+    assert bench.spend("one", F) is not None
+    bench.owner.hear(bench.holders["one"].close(bench.now), bench.now)
+    ends = [one for one in bench.owner.tick(bench.now + 100) if isinstance(one, End)]
+    assert [one.residual for one in ends] == [[]]
+    assert charged(bench.owner) == 1
+    assert bench.spend("one", F) is None
+
+
+def test_a_changed_limit_holds_from_the_next_tick() -> None:
+    bench = Bench(tree(requests=3), "one")
+    bench.queue("one", F, (9, 0, 0))
+    bench.step()
+    assert bench.spend_all("one", F) == 3
+    bench.owner.change(tree(requests=5))
+    bench.queue("one", F, (6, 0, 0))
+    bench.step()
+    assert bench.spend_all("one", F) == 2
+
+
+def successor(bench: Bench, limits: Tree, *, intact: bool = True) -> Owner:
+    owner = Owner(Epoch(2), limits, PLAIN, TIMING, bench.now)
+    take_over(owner, bench.commands, bench.reports, now_ms=bench.now, intact=intact)
+    return owner
+
+
+def test_a_successor_knows_what_its_predecessor_knew() -> None:
+    limits = tree(requests=50, total_tokens=5_000, seats=20)
+    bench = Bench(limits, "one", "two")
+    for turn in range(100):
+        bench.queue("one", F, (turn % 3, 10, 10)) if turn % 3 else bench.queue("one", F)
+        bench.queue("two", flow("u"), (1, 5, 5 + turn % 2))
+        bench.step()
+        bench.spend_all("one", F, 10, 10)
+        bench.spend("two", flow("u"), 5, 5 + turn % 2)
+    later = successor(bench, limits)
+    assert later.ledger.nodes[0].charged() == bench.owner.ledger.nodes[0].charged()
+
+
+def test_a_wiped_log_shuts_everything_for_window_and_validity() -> None:
+    limits = tree(requests=50)
+    bench = Bench(limits, "one")
+    bench.queue("one", F, (1, 0, 0))
+    bench.run(500)
+    bench.commands.clear()
+    later = successor(bench, limits, intact=False)
+    later.ledger.advance(bench.now + TIMING.lookback_ms(WINDOW_MS) - 1)
+    assert later.ledger.refusing(F, Units(1)) is not None
+    later.ledger.advance(bench.now + TIMING.lookback_ms(WINDOW_MS))
+    assert later.ledger.refusing(F, Units(1)) is None
+
+
+def test_a_new_installation_is_not_shut() -> None:
+    owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
+    first = report(ONE, 1, told(F), epoch=0)
+    take_over(owner, [], [(0, first)], now_ms=100, intact=False)
+    assert owner.ledger.refusing(F, Units(1)) is None
+
+
+def test_lanes_that_nobody_configured_are_passed_over() -> None:
+    owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
+    owner.hear(report(ONE, 1, told(flow(lane=LaneName("none")))), 0)
+    assert isinstance(owner.tick(100)[-1], Grants)

@@ -1,0 +1,1 @@
+"""The breaker, cooldowns and learning of the governor."""

@@ -1,0 +1,131 @@
+"""Real governor processes on a real Kafka: what a dispatcher may send, whatever happens to them."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+
+from headrace.cli.localkafka import LocalKafka
+from headrace.schemas.limits import LIMIT_PARTITION
+from support.asker import Asker
+from support.eventually import eventually
+from support.governing import Governed, governors
+
+QUICK = 3.0
+LONG = 15.0
+"""Longer than a takeover takes: whoever forgets what was sent before would exceed the limit."""
+
+
+@pytest_asyncio.fixture
+async def governed(kafka: LocalKafka, topic_prefix: str) -> AsyncIterator[Governed]:
+    """A limit that is used up within its window."""
+    where = Governed(kafka.bootstrap, topic_prefix, requests=60, window_s=LONG)
+    await where.create_topics()
+    yield where
+
+
+async def test_a_dispatcher_may_send_what_the_limit_allows_and_no_more(
+    kafka: LocalKafka, topic_prefix: str, tmp_path: Path
+) -> None:
+    where = Governed(kafka.bootstrap, topic_prefix, requests=20, window_s=QUICK)
+    await where.create_topics()
+    async with (
+        governors(where, tmp_path, 1) as (governor,),
+        Asker(where.bootstrap, where.topics) as asker,
+    ):
+        await eventually(lambda: len(asker.spends) >= 80, within_s=60, every_s=0.1)
+        assert await governor.metric("headrace_limit_utilization_ratio") > 0
+    assert asker.most_in(QUICK) <= 20
+
+
+async def test_a_killed_owner_is_succeeded_by_one_that_knows_what_was_sent(
+    governed: Governed, tmp_path: Path
+) -> None:
+    async with (
+        governors(governed, tmp_path, 2) as (owner, standby),
+        Asker(governed.bootstrap, governed.topics) as asker,
+    ):
+        await eventually(lambda: len(asker.spends) >= 50, within_s=60)
+        owner.child.signal(signal.SIGKILL)
+        await eventually(standby.owns, within_s=30)
+        await eventually(lambda: len(asker.spends) >= 90, within_s=60)
+        # Else it would have found nothing in the log, and let the dispatcher's credits run out.
+        assert await standby.metric("headrace_governor_strangers_total") == 0
+    assert asker.most_in(LONG) <= 60
+
+
+async def test_an_owner_that_was_frozen_changes_nothing_when_it_thaws(
+    governed: Governed, tmp_path: Path
+) -> None:
+    async with (
+        governors(governed, tmp_path, 2) as (owner, standby),
+        Asker(governed.bootstrap, governed.topics) as asker,
+    ):
+        await eventually(lambda: len(asker.spends) >= 50, within_s=60)
+        owner.child.signal(signal.SIGSTOP)
+        await eventually(standby.owns, within_s=30)
+        owner.child.signal(signal.SIGCONT)
+        await eventually(lambda: owner.told("governor_resigns"), within_s=30)
+        await eventually(lambda: len(asker.spends) >= 90, within_s=60)
+        assert await standby.owns()
+        assert not await owner.owns()
+    assert asker.most_in(LONG) <= 60
+
+
+async def test_what_cannot_be_read_is_counted_and_changes_nothing(
+    governed: Governed, tmp_path: Path
+) -> None:
+    garbage = [b"", b"\xff\x00", b"[]", b'["report.9"]', b'{"a": 1}', b'["report.1",1]']
+    async with (
+        governors(governed, tmp_path, 1) as (owner,),
+        Asker(governed.bootstrap, governed.topics) as asker,
+        AIOKafkaProducer(bootstrap_servers=governed.bootstrap) as producer,
+    ):
+        await eventually(lambda: asker.spends, within_s=60)
+        for value in garbage:
+            for topic in (governed.topics.limit_reports, governed.topics.limit_grants):
+                await producer.send_and_wait(topic, value, key=b"k", partition=LIMIT_PARTITION)
+
+        async def counted() -> bool:
+            passed_over = await owner.metric("headrace_governor_unreadable_records_total")
+            return passed_over == 2 * len(garbage)
+
+        await eventually(counted, within_s=30)
+        before = len(asker.spends)
+        await eventually(lambda: len(asker.spends) > before + 5, within_s=60)
+        assert await owner.metric("headrace_governor_takeovers_total") == 1
+    assert asker.most_in(LONG) <= 60
+
+
+async def test_a_governor_grants_again_by_itself_after_kafka_was_away(tmp_path: Path) -> None:
+    async with LocalKafka(tmp_path / "kafka") as kafka:
+        where = Governed(kafka.bootstrap, "x.", requests=1_000, window_s=LONG)
+        await where.create_topics()
+        async with (
+            governors(where, tmp_path, 1) as (governor,),
+            Asker(where.bootstrap, where.topics) as asker,
+        ):
+            await eventually(lambda: asker.spends, within_s=60)
+            await kafka.node.kill()
+            await eventually(lambda: _unready(governor.ready), within_s=30)
+            await kafka.node.start()
+            before = len(asker.spends)
+            await eventually(lambda: len(asker.spends) > before + 20, within_s=60)
+            assert governor.child.returncode is None
+
+
+async def test_a_governor_ends_in_order_when_it_is_told_to(
+    governed: Governed, tmp_path: Path
+) -> None:
+    async with governors(governed, tmp_path, 1) as (governor,):
+        governor.child.signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            assert await governor.child.wait() == 0
+        assert governor.told("governor_stopped")
+
+
+async def _unready(ready: Callable[[], Awaitable[bool]]) -> bool:
+    return not await ready()
