@@ -13,6 +13,7 @@ import msgspec
 
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.status import Number
+from headrace.schemas.values import read_value
 
 PAST: Final = 256
 """Transitions of one deployment that are kept of each epoch."""
@@ -166,8 +167,8 @@ def encode(record: Record) -> bytes:
 def decode(value: bytes) -> Record | None:
     """Read a record; None for what is none. Never raises."""
     try:
-        record: Record = _record.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        record: Record = read_value(_record, value)
+    except msgspec.MsgspecError:
         return None
     return record
 

@@ -19,6 +19,7 @@ import msgspec
 
 from headrace.schemas.journal import ProcessId, SessionId
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
+from headrace.schemas.values import read_value
 
 LIMIT_PARTITION: Final = 0
 """Of `limits.reports` and `limits.grants`: all limits of an installation are one domain so far, so that
@@ -163,9 +164,6 @@ class Unreadable(msgspec.Struct, frozen=True):
 Command = Claim | Beat | Grants | End
 """What stands on `limits.grants`."""
 
-FAULTY = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises; of the text of its tags it tells damage as `UnicodeDecodeError`."""
-
 _report = msgspec.json.Decoder(Report)
 _command = msgspec.json.Decoder(Command)
 _encode = msgspec.json.Encoder().encode
@@ -179,16 +177,15 @@ def encode(record: Report | Command) -> bytes:
 def decode_report(value: bytes) -> Report | Unreadable:
     """Read a record of `limits.reports`; whatever stands there, this gives a value."""
     try:
-        report: Report = _report.decode(value)
-    except FAULTY as error:
+        return read_value(_report, value)
+    except msgspec.MsgspecError as error:
         return Unreadable(str(error))
-    return report
 
 
 def decode_command(value: bytes) -> Command | Unreadable:
     """Read a record of `limits.grants`; whatever stands there, this gives a value."""
     try:
-        command: Command = _command.decode(value)
-    except FAULTY as error:
+        command: Command = read_value(_command, value)
+    except msgspec.MsgspecError as error:
         return Unreadable(str(error))
     return command

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
 from headrace.dispatcher.credits import Credits
-from headrace.dispatcher.kafka.follower import Follower
+from headrace.dispatcher.kafka.follower import EAGER, Follower
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Clock
@@ -58,7 +58,7 @@ class CreditChannel:
         self._metrics = metrics
         self._log = log
         # Eager: requests wait for what it reads.
-        self._follower = Follower(kafka, f"{name}-credits", log, eager=True)
+        self._follower = Follower(kafka, f"{name}-credits", log, pace=EAGER)
         self._stirred = asyncio.Event()
         self._unacked: set[asyncio.Future[RecordMetadata]] = set()
         self._lapses = 0

@@ -1,7 +1,8 @@
 """A reader without a group: follows the journals of the owned partitions, the fleet, the cancels.
 
 Partitions come and go with the assignments; each is read from a wanted offset on, and whoever asked
-can wait until it was read to a certain end. A second one, `eager`, reads what a takeover waits for.
+can wait until it was read to a certain end. A second one, with the pace `EAGER`, reads what a takeover waits
+for.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ class Pace(NamedTuple):
 GATHERED = Pace(1024 * 1024, _POLL_MS)
 """A fetch per record would cost three times the CPU."""
 EAGER = Pace(1, 10, backoff_ms=10)
+"""Reads at once whatever there is; for short readings, which somebody waits for."""
 PROMPT = Pace(1, 500, poll_ms=500, rest_s=0.03)
 """A record that comes alone is read at once; nothing is asked for while there is nothing."""
 
@@ -82,17 +84,7 @@ class _Line:
 class Follower:
     """Follow partitions and hand each record to its `take`, in order, from the loop's thread."""
 
-    def __init__(
-        self,
-        kafka: KafkaConfig,
-        name: str,
-        log: Log,
-        *,
-        eager: bool = False,
-        pace: Pace | None = None,
-    ) -> None:
-        """`eager`: read at once whatever there is; for short readings, which somebody waits for."""
-        pace = pace or (EAGER if eager else GATHERED)
+    def __init__(self, kafka: KafkaConfig, name: str, log: Log, *, pace: Pace = GATHERED) -> None:
         self._consumer = AIOKafkaConsumer(
             **client_options(kafka),
             client_id=name,

@@ -16,7 +16,7 @@ from headrace.dispatcher.kafka.chains import Chains
 from headrace.dispatcher.kafka.credits import CreditChannel
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.events import Events
-from headrace.dispatcher.kafka.follower import Follower
+from headrace.dispatcher.kafka.follower import EAGER, Follower
 from headrace.dispatcher.kafka.groups import groups
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.membership import Membership
@@ -61,7 +61,7 @@ class Wiring:
         self._chunks = Outbox(kafka, f"{name}-chunks", log)
         self.bulk = Outbox(kafka, f"{name}-bulk", log, compression="zstd")
         self._follower = Follower(kafka, f"{name}-follower", log)
-        self._reader = Follower(kafka, f"{name}-reader", log, eager=True)
+        self._reader = Follower(kafka, f"{name}-reader", log, pace=EAGER)
         self.reach = Reach(config, f"{name}-admin", log)
         self.directory = Directory(self.topics, self.reach.admin, clock, log)
         linger_s = config.dispatcher.journal_linger_ms / 1000
