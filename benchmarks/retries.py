@@ -93,7 +93,7 @@ async def start_dispatcher(ground: Ground, metrics_port: int) -> Child:
             "min_insync_replicas": 1,
         },
         "dispatcher": {"metrics_listen": f"127.0.0.1:{metrics_port}"},
-        "deployments": [{**deployment, "limits": {"concurrency": SEATS}}],
+        "deployments": [{**deployment, "limits": {"process_concurrency": SEATS}}],
     }
     config.write_text(yaml.safe_dump(tree), encoding="utf-8")
     topics = await ground.spawn("topics", COMMAND, "topics", "apply", "--config", str(config))

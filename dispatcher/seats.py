@@ -11,7 +11,7 @@ class Seats:
         self._by_model: dict[ModelName, list[DeploymentConfig]] = {}
         for deployment in deployments:
             self._by_model.setdefault(deployment.model, []).append(deployment)
-        self._most = {d.name: d.limits.concurrency for d in deployments}
+        self._most = {d.name: d.limits.process_concurrency for d in deployments}
         self.in_use: dict[DeploymentName, int] = {d.name: 0 for d in deployments}
 
     def serves(self, model: ModelName) -> bool:
@@ -33,7 +33,7 @@ class Seats:
                 continue
             used = self.in_use[deployment.name]
             load = used / deployment.weight
-            if used < deployment.limits.concurrency and load < least:
+            if used < deployment.limits.process_concurrency and load < least:
                 best, least = deployment.name, load
         return best
 

@@ -49,7 +49,7 @@ def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: 
             "name": f"{model}-1",
             "model": model,
             "upstream": upstream,
-            "limits": {"concurrency": 1000},
+            "limits": {"process_concurrency": 1000},
         }
 
     config = {

@@ -57,7 +57,9 @@ def overlay(prompts: Sequence[Prompt], mock_url: str) -> dict[str, object]:
                 "name": model,
                 "model": model,
                 "upstream": {"base_url": f"{mock_url}/v1"},
-                "limits": {"concurrency": max(FEWEST_SEATS, ceil(SEATS * share / len(prompts)))},
+                "limits": {
+                    "process_concurrency": max(FEWEST_SEATS, ceil(SEATS * share / len(prompts)))
+                },
             }
             for model, share in sorted(shares.items())
         ],

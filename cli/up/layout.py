@@ -134,5 +134,5 @@ def _deployment(
     upstream: Tree = {"base_url": base_url}
     if upstream_model is not None:
         upstream["model"] = upstream_model
-    limits = {"concurrency": concurrency}
+    limits = {"process_concurrency": concurrency}
     return {"name": name, "model": model, "upstream": upstream, "limits": limits}

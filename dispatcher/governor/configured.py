@@ -1,24 +1,42 @@
 """The limits of a configuration as scopes, one tree for each upstream account."""
 
-from collections.abc import Iterator, Mapping
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
+from typing import Final, TypeVar
 
 from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
-from headrace.schemas.config.limits import Rates
+from headrace.schemas.config.limits import Limits
 from headrace.schemas.config.model import Config, DeploymentConfig
-from headrace.schemas.names import LaneName
+from headrace.schemas.names import LaneName, Tenant
 
-Reserves = Mapping[frozenset[LaneName], float]
-"""What each set of lanes leaves to others, as a share."""
+T = TypeVar("T")
+ROUNDING: Final = 1e-12
+"""Shares are sums of decimal fractions: 0.4 of 100 are 40."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Those who own none of some reserves, and the share that they leave to the owners."""
+
+    lanes: frozenset[LaneName] | None
+    """None: all."""
+    but_tenants: frozenset[Tenant]
+    reserved: float
+
+    @property
+    def name(self) -> str:
+        """Who they are."""
+        whose = [", ".join(sorted(self.lanes))] if self.lanes is not None else []
+        if self.but_tenants:
+            whose.append(f"all tenants but {', '.join(sorted(self.but_tenants))}")
+        return " of ".join(whose)
 
 
 def tree_of(config: Config) -> Tree:
-    """All scopes: pools, deployments, tenants, and what lanes leave to one another.
-
-    Seats are left out: `concurrency` is kept by each dispatcher process for itself.
-    """
-    reserves = _reserves(config)
+    """All scopes: pools, models, deployments, tenants, and what is left where others have a reserve."""
+    reserves = list(_reserves(config))
     return Tree(
         tuple(
             scope
@@ -40,7 +58,7 @@ def policy_of(config: Config) -> AllocationPolicy:
 
 
 def _upstream(config: Config) -> Iterator[Scope]:
-    """Pools first: they lie outside of their deployments."""
+    """Pools and models first: they lie outside of their deployments."""
     members: dict[str, list[DeploymentConfig]] = {name: [] for name in config.pools}
     for deployment in config.deployments:
         if deployment.pool is not None:
@@ -48,6 +66,9 @@ def _upstream(config: Config) -> Iterator[Scope]:
     for name, pool in config.pools.items():
         names = frozenset(one.name for one in members[name])
         yield Scope(f"pool {name}", _caps(pool.limits), deployments=names)
+    for model, said in config.models.items():
+        names = frozenset(one.name for one in config.deployments if one.model == model)
+        yield Scope(f"model {model}", _caps(said.limits), deployments=names)
     for one in config.deployments:
         yield Scope(one.name, _caps(one.limits), deployments=frozenset({one.name}))
 
@@ -59,29 +80,41 @@ def _tenants(config: Config) -> Iterator[Scope]:
             yield Scope(f"tenant {name}", caps, tenants=frozenset({name}))
 
 
-def _reserves(config: Config) -> Reserves:
-    """Lanes that have no reserve of a set leave all of that set's; so for each set there is a limit."""
-    own = {name: lane.reserve for name, lane in config.lanes.items() if lane.reserve > 0}
-    left: dict[frozenset[LaneName], float] = {}
-    for size in range(1, len(own) + 1):
-        for names in combinations(own, size):
-            others = frozenset(name for name in config.lanes if name not in names)
-            if others:
-                left[others] = sum(own[name] for name in names)
-    return left
+def _reserves(config: Config) -> Iterator[Rest]:
+    """For each set of owners, what all others leave to it: so a limit for each set."""
+    lanes = {name: lane.reserve for name, lane in config.lanes.items() if lane.reserve > 0}
+    tenants = {name: one.reserve for name, one in config.tenants.items() if one.reserve > 0}
+    for own_lanes in _sets(lanes):
+        for own_tenants in _sets(tenants):
+            others = frozenset(name for name in config.lanes if name not in own_lanes)
+            if others and (own_lanes or own_tenants):
+                reserved = sum(lanes[one] for one in own_lanes)
+                reserved += sum(tenants[one] for one in own_tenants)
+                yield Rest(others if own_lanes else None, frozenset(own_tenants), reserved)
 
 
-def _reserved(whole: Scope, reserves: Reserves) -> Iterator[Scope]:
-    for lanes, share in reserves.items():
-        caps = {d.value: max(1, int(cap * (1 - share))) for d, cap in whole.caps.named()}
-        name = f"{whole.name} for {', '.join(sorted(lanes))}"
-        yield Scope(name, Caps(**caps), whole.window_ms, whole.deployments, lanes)
+def _sets(owners: Collection[T]) -> Iterator[tuple[T, ...]]:
+    return chain.from_iterable(combinations(owners, size) for size in range(len(owners) + 1))
 
 
-def _caps(limits: Rates) -> Caps:
+def _reserved(whole: Scope, reserves: Iterable[Rest]) -> Iterator[Scope]:
+    for rest in reserves:
+        left = 1 - rest.reserved + ROUNDING
+        caps = {d.value: max(1, int(cap * left)) for d, cap in whole.caps.named()}
+        yield replace(
+            whole,
+            name=f"{whole.name} for {rest.name}",
+            caps=Caps(**caps),
+            lanes=rest.lanes,
+            but_tenants=rest.but_tenants,
+        )
+
+
+def _caps(limits: Limits) -> Caps:
     return Caps(
         limits.requests_per_minute,
         limits.input_tokens_per_minute,
         limits.output_tokens_per_minute,
         limits.tokens_per_minute,
+        limits.concurrency,
     )

@@ -2,7 +2,7 @@
 
 A *scope* is a set of flows that share limits. Scopes of one upstream account lie in one another like
 a tree (pool, deployment, tenant); a request is charged to each that it lies in, and must fit all of
-them. A lane's reserve is a scope as well: what all *other* lanes may use together.
+them. A reserve of a lane or tenant is a scope as well: what all *others* may use together.
 """
 
 from collections.abc import Iterator
@@ -65,6 +65,8 @@ class Scope:
     deployments: frozenset[str] | None = None
     lanes: frozenset[str] | None = None
     tenants: frozenset[str] | None = None
+    but_tenants: frozenset[str] = frozenset()
+    """Those that are not meant, where all others are."""
 
     def __post_init__(self) -> None:
         """Refuse a window in which nothing could happen."""
@@ -77,12 +79,13 @@ class Scope:
             (self.deployments is None or flow.deployment in self.deployments)
             and (self.lanes is None or flow.lane in self.lanes)
             and (self.tenants is None or flow.tenant in self.tenants)
+            and flow.tenant not in self.but_tenants
         )
 
     @property
     def common(self) -> bool:
         """Whether it is the upstream's own, and not a share of some."""
-        return self.lanes is None and self.tenants is None
+        return self.lanes is None and self.tenants is None and not self.but_tenants
 
 
 @dataclass(frozen=True, slots=True)

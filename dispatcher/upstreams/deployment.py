@@ -109,7 +109,7 @@ def _session(
         total=None, connect=config.timeouts.connect_s, ceil_threshold=NEVER_ROUNDED
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=config.limits.concurrency),
+        connector=aiohttp.TCPConnector(limit=config.limits.process_concurrency),
         headers=headers,
         request_class=request,
         timeout=timeouts,

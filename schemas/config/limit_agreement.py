@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
 from headrace.schemas.config.finding import Finding, Plain, deployments, number, section
 from headrace.schemas.config.keypath import KeyPath
-from headrace.schemas.config.limits import RATES
+from headrace.schemas.config.limits import SHARED
 
 MOST_RESERVED = 0.9
-MOST_LANES = 4
-"""Each set of lanes with a reserve is a limit of its own."""
+MOST_RESERVES = 4
+"""Each set of those who have a reserve is a limit of its own."""
 
 
 def limits_agree(tree: Plain) -> Iterator[Finding]:
@@ -18,6 +18,10 @@ def limits_agree(tree: Plain) -> Iterator[Finding]:
     for name in pools:
         limits = section(section(pools, name), "limits")
         yield from _parts(limits, ("pools", name, "limits"))
+    models = section(tree, "models")
+    for name in models:
+        limits = section(section(models, name), "limits")
+        yield from _parts(limits, ("models", name, "limits"))
     for index, deployment in deployments(tree):
         limits = section(deployment, "limits")
         yield from _parts(limits, ("deployments", index, "limits"))
@@ -28,6 +32,9 @@ def limits_agree(tree: Plain) -> Iterator[Finding]:
         elif isinstance(pool, str):
             whole = section(section(pools, pool), "limits")
             yield from _below(limits, whole, ("deployments", index, "limits"), f"the pool {pool}")
+        model = str(deployment.get("model"))
+        whole = section(section(models, model), "limits")
+        yield from _below(limits, whole, ("deployments", index, "limits"), f"the model {model}")
     yield from _tenants(tree)
     yield from _reserves(tree)
 
@@ -42,7 +49,7 @@ def _parts(limits: Plain, path: KeyPath) -> Iterator[Finding]:
 
 
 def _below(limits: Plain, whole: Plain, path: KeyPath, of: str) -> Iterator[Finding]:
-    for name in RATES:
+    for name in SHARED:
         part, most = number(limits, name), number(whole, name)
         if part is not None and most is not None and part > most:
             yield Finding((*path, name), f"is above that of {of}, {most:.0f}")
@@ -56,13 +63,32 @@ def _tenants(tree: Plain) -> Iterator[Finding]:
 
 
 def _reserves(tree: Plain) -> Iterator[Finding]:
-    lanes = section(tree, "lanes")
-    reserved = {name: number(section(lanes, name), "reserve") for name in lanes}
-    shares = {name: share for name, share in reserved.items() if share}
+    """Lanes and tenants take them of the same limits."""
+    shares: dict[KeyPath, float] = {}
+    for kind in ("lanes", "tenants"):
+        owners = section(tree, kind)
+        for name in owners:
+            share = number(section(owners, name), "reserve")
+            if share:
+                shares[kind, name, "reserve"] = share
     if not shares:
         return
-    path = ("lanes", list(shares)[-1], "reserve")
+    path = list(shares)[-1]
     if sum(shares.values()) > MOST_RESERVED:
         yield Finding(path, f"all reserves together are above {MOST_RESERVED}")
-    if len(shares) > MOST_LANES:
-        yield Finding(path, f"more than {MOST_LANES} lanes have a reserve")
+    if len(shares) > MOST_RESERVES:
+        yield Finding(path, f"more than {MOST_RESERVES} lanes and tenants have a reserve")
+    for where, limits in _wholes(tree):
+        if number(limits, "concurrency") == 1:
+            message = "of one call at a time no part can be reserved"
+            yield Finding((*where, "concurrency"), message, fatal=False)
+
+
+def _wholes(tree: Plain) -> Iterator[tuple[KeyPath, Plain]]:
+    """The limits of which parts are reserved."""
+    for index, deployment in deployments(tree):
+        yield ("deployments", index, "limits"), section(deployment, "limits")
+    for kind in ("pools", "models"):
+        owners = section(tree, kind)
+        for name in owners:
+            yield (kind, name, "limits"), section(section(owners, name), "limits")

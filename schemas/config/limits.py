@@ -7,6 +7,7 @@ from pydantic import Field
 from headrace.schemas.config.section import Section
 
 PerMinute = Annotated[int, Field(ge=1, le=10**12)]
+Concurrency = Annotated[int, Field(ge=1, le=100_000)]
 
 RATES = (
     "requests_per_minute",
@@ -14,6 +15,8 @@ RATES = (
     "output_tokens_per_minute",
     "tokens_per_minute",
 )
+SHARED = (*RATES, "concurrency")
+"""Limits that a part cannot have higher than the whole."""
 
 
 class Rates(Section):
@@ -32,20 +35,26 @@ class Rates(Section):
     """Both together."""
 
 
-class DeploymentLimits(Rates):
+class Limits(Rates):
+    """What may be used at once and in any 60 seconds, by all dispatchers together."""
+
+    concurrency: Concurrency | None = None
+    """Calls in flight at any time, over all dispatchers."""
+
+
+class DeploymentLimits(Limits):
     """What the upstream can take.
 
-    Limits by the minute hold for all dispatchers together and need a governor; `concurrency` holds for
-    each process.
+    All but `process_concurrency` hold for all dispatchers together and need a governor.
 
     """
 
-    concurrency: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Calls in flight, per dispatcher process."""
+    process_concurrency: Concurrency = 64
+    """Calls that one dispatcher process holds at most; with more dispatchers there may be more."""
 
 
 class PoolConfig(Section):
     """Limits that the deployments with this `pool` share."""
 
-    limits: Rates = Rates()
+    limits: Limits = Limits()
     """What all of them may be sent together."""

@@ -13,7 +13,7 @@ from headrace.schemas.config.agreement import findings
 from headrace.schemas.config.auth import AuthConfig
 from headrace.schemas.config.governor import GovernorConfig
 from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
-from headrace.schemas.config.limits import DeploymentLimits, PoolConfig, Rates
+from headrace.schemas.config.limits import DeploymentLimits, Limits, PoolConfig, Rates
 from headrace.schemas.config.section import (
     BASE_URL,
     DIGEST,
@@ -40,6 +40,7 @@ __all__ = [
     "KafkaConfig",
     "KafkaSecurity",
     "LaneConfig",
+    "Limits",
     "ModelConfig",
     "Partitions",
     "PoolConfig",
@@ -130,6 +131,9 @@ class DispatcherConfig(Section):
         return self
 
 
+Share = Annotated[float, Field(ge=0, le=0.9)]
+
+
 class LaneConfig(Section):
     """One lane; the order of the lanes is their priority."""
 
@@ -137,8 +141,8 @@ class LaneConfig(Section):
     """Default deadline of a request that names none."""
     longest_s: Seconds | None = None
     """Longest deadline that a client may ask for; default: a day, or `deadline_s` if longer."""
-    reserve: Annotated[float, Field(ge=0, le=0.9)] = 0
-    """Share of every limit by the minute that the other lanes leave to this one."""
+    reserve: Share = 0
+    """Share of every limit that the other lanes leave to this one."""
 
     @property
     def max_deadline_s(self) -> int:
@@ -221,6 +225,8 @@ class ModelConfig(Section):
     reserve: Literal["usual", "hard"] = "usual"
     """Tokens that are reserved for an answer where tokens are limited: `hard` takes what the request
     allows (`max_tokens`), `usual` what 95 % of the tenant's answers needed."""
+    limits: Limits = Limits()
+    """What all deployments of the model may be sent together."""
 
 
 class TenantConfig(Section):
@@ -235,8 +241,10 @@ class TenantConfig(Section):
     inbox: bool = False
     """Whether it has a topic `inbox.<tenant>`, where it may write requests without a right on lanes."""
     weight: Annotated[float, Field(gt=0, le=1000)] = 1
-    """Its share among tenants that ask for more than a limit by the minute allows."""
-    limits: Rates = Rates()
+    """Its share among tenants that ask for more than a limit allows."""
+    reserve: Share = 0
+    """Share of every limit of deployments, pools and models that the other tenants leave to this one."""
+    limits: Limits = Limits()
     """What it may use of all deployments together; then all of them are called by a governor's leave."""
 
 

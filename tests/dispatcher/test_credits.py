@@ -23,7 +23,9 @@ class Process:
         self.bench = Bench(tree(**caps), "one")
         upstream = {"base_url": "http://127.0.0.1:1/v1"}
         config = {"name": "d", "model": "m", "upstream": upstream}
-        deployment = DeploymentConfig.model_validate(config | {"limits": {"concurrency": seats}})
+        deployment = DeploymentConfig.model_validate(
+            config | {"limits": {"process_concurrency": seats}}
+        )
         free = DeploymentConfig.model_validate(config | {"name": "free"})
         self.seats = Seats([deployment, free])
         self.flows = FlowQueues(LANES, 0.1)

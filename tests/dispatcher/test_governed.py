@@ -28,7 +28,7 @@ def governed(limits: dict[str, int] | None = None, **sections: Any) -> Governed:
 
 
 def test_calls_in_flight_alone_need_no_governor() -> None:
-    assert governed({"concurrency": 5}).deployments == frozenset()
+    assert governed({"process_concurrency": 5}).deployments == frozenset()
 
 
 def test_a_limit_by_the_minute_concerns_its_deployment_alone() -> None:

@@ -92,7 +92,7 @@ def test_nothing_moves_to_and_fro_between_two_that_grant_nothing() -> None:
 
 
 def test_nothing_moves_to_a_deployment_without_a_free_seat() -> None:
-    place = Place(LIMITED, {"limits": {"requests_per_minute": 10, "concurrency": 1}})
+    place = Place(LIMITED, {"limits": {"requests_per_minute": 10, "process_concurrency": 1}})
     place.seats.take(WEST)
     requests = [waiting() for _ in range(3)]
     for one in requests:

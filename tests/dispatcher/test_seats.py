@@ -20,7 +20,7 @@ def deployment(name: str, *, seats: int = 2, weight: int = 1, model: str = "m") 
         model=ModelName(model),
         upstream=UpstreamConfig(base_url="http://127.0.0.1:9/v1"),
         weight=weight,
-        limits=DeploymentLimits(concurrency=seats),
+        limits=DeploymentLimits(process_concurrency=seats),
     )
 
 

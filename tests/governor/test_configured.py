@@ -42,3 +42,32 @@ def test_a_deployment_without_limits_is_no_scope() -> None:
 def test_tenants_have_their_weights() -> None:
     policy = policy_of(read())
     assert (policy.lanes, dict(policy.weights)) == (("interactive", "standard", "batch"), {"t": 3})
+
+
+def test_calls_at_a_time_are_limited_for_deployments_models_pools_and_tenants() -> None:
+    text = TEXT.replace("requests_per_minute: 100", "concurrency: 40").replace(
+        "tokens_per_minute: 50", "concurrency: 3"
+    )
+    text += "models: {m: {limits: {concurrency: 20}}}\n"
+    text = text.replace("pool: account,", "pool: account, limits: {concurrency: 10},")
+    scopes = tree_of(parse(text, "headrace.yaml", {}, str)).scopes
+    of = flow("t", lane="interactive")
+    whole = [scope for scope in scopes if scope.holds(of) and scope.lanes is None]
+    assert [(scope.name, scope.caps.seats) for scope in whole] == [
+        ("pool account", 40),
+        ("model m", 20),
+        ("d", 10),
+        ("tenant t", 3),
+    ]
+
+
+def test_a_tenant_may_own_a_part_beside_a_lane() -> None:
+    text = TEXT.replace("weight: 3,", "reserve: 0.4,").replace("reserve: 0.1", "reserve: 0")
+    scopes = tree_of(parse(text, "headrace.yaml", {}, str)).scopes
+
+    def left(lane: str, tenant: str) -> int:
+        holding = [one for one in scopes if one.holds(flow(tenant, lane=lane))]
+        return min(one.caps.requests for one in holding if one.caps.requests is not None)
+
+    lefts = [left(lane, tenant) for lane in ("interactive", "batch") for tenant in "tu"]
+    assert lefts == [100, 60, 80, 40]

@@ -11,8 +11,8 @@ from support.installation import Installation, installation
 
 MODELS = {
     "small": {},
-    "one-seat": {"limits": {"concurrency": 1}},
-    "five-seats": {"limits": {"concurrency": 5}},
+    "one-seat": {"limits": {"process_concurrency": 1}},
+    "five-seats": {"limits": {"process_concurrency": 5}},
 }
 
 

@@ -33,7 +33,7 @@ async def pair(
         kafka.bootstrap,
         tmp_path_factory.mktemp("fencing"),
         dispatchers=2,
-        models={"small": {"limits": {"concurrency": 32}}},
+        models={"small": {"limits": {"process_concurrency": 32}}},
         overlay={"kafka": {"partitions": {"requests": PARTITIONS}}},
     ) as one:
         yield one

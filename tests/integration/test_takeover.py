@@ -37,7 +37,7 @@ async def fleet(
         kafka.bootstrap,
         tmp_path_factory.mktemp("fleet"),
         dispatchers=3,
-        models={"small": {"limits": {"concurrency": SEATS}}},
+        models={"small": {"limits": {"process_concurrency": SEATS}}},
         overlay={"kafka": {"partitions": {"requests": 12}}},
     ) as one:
         yield one

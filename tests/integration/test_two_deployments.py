@@ -33,7 +33,7 @@ async def two(
 ) -> AsyncIterator[Installation]:
     def place(model: str, script: str, seats: int) -> dict[str, object]:
         there = {"base_url": upstream.base_url, "model": script}
-        return {"model": model, "upstream": there, "limits": {"concurrency": seats}}
+        return {"model": model, "upstream": there, "limits": {"process_concurrency": seats}}
 
     async with installation(
         kafka.bootstrap,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.schemas.config.errors import ConfigInvalid
-from headrace.schemas.config.load import parse
+from headrace.schemas.config.errors import ConfigInvalid, ProblemCode
+from headrace.schemas.config.load import parse, read
 
 PLACE = '    upstream: {base_url: "https://example.com/v1"}'
 
@@ -43,14 +43,29 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
             config("requests_per_minute: 51", ACCOUNT, POOL),
             "is above that of the pool account, 50",
         ),
-        (config("concurrency: 4", pool=POOL), "no pool is called account"),
+        (config("process_concurrency: 4", pool=POOL), "no pool is called account"),
         (
-            config("concurrency: 4", "lanes: {a: {deadline_s: 9, reserve: 0.5},"
+            config("process_concurrency: 4", "lanes: {a: {deadline_s: 9, reserve: 0.5},"
             " b: {deadline_s: 9, reserve: 0.5}}"),
             "all reserves together are above 0.9",
         ),
+        (config("concurrency: 0"), "greater than or equal to 1"),
+        (config("process_concurrency: -1"), "greater than or equal to 1"),
         (
-            config("concurrency: 4", "tenants: {t: {limits: {output_tokens_per_minute: 9,"
+            config("concurrency: 9", "pools: {account: {limits: {concurrency: 8}}}", POOL),
+            "limits.concurrency: is above that of the pool account, 8",
+        ),
+        (
+            config("concurrency: 9", "models: {m: {limits: {concurrency: 8}}}"),
+            "limits.concurrency: is above that of the model m, 8",
+        ),
+        (
+            config("concurrency: 9", "lanes: {a: {deadline_s: 9, reserve: 0.5}}\n"
+            "tenants: {t: {reserve: 0.5}}"),
+            "tenants.t.reserve: all reserves together are above 0.9",
+        ),
+        (
+            config("process_concurrency: 4", "tenants: {t: {limits: {output_tokens_per_minute: 9,"
             " tokens_per_minute: 8}}}"),
             "is above tokens_per_minute, 8",
         ),
@@ -60,12 +75,23 @@ def test_limits_that_cannot_be_meant_are_refused(text: str, says: str) -> None:
     assert says in problems(text)
 
 
-def test_the_line_of_the_contradiction_is_named() -> None:
-    told = problems(config("requests_per_minute: 51", ACCOUNT, POOL))
-    assert "headrace.yaml:5" in told
+@pytest.mark.parametrize("limits", ["requests_per_minute: 51", "concurrency: 6"])
+def test_the_line_and_the_code_of_the_contradiction_are_named(limits: str) -> None:
+    account = "pools: {account: {limits: {requests_per_minute: 50, concurrency: 5}}}"
+    with pytest.raises(ConfigInvalid) as refused:
+        parse(config(limits, account, POOL), "headrace.yaml", {}, str)
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.code) == ("headrace.yaml:5", ProblemCode.CONFLICT)
+
+
+def test_a_reserve_of_one_call_at_a_time_is_warned_of() -> None:
+    text = config("concurrency: 1", "tenants: {t: {reserve: 0.5}}")
+    warnings = read(text, "headrace.yaml", {}, str).warnings
+    assert any("no part can be reserved" in str(one) for one in warnings)
 
 
 def test_limits_that_agree_are_read() -> None:
-    read = parse(config("requests_per_minute: 50", ACCOUNT, POOL), "headrace.yaml", {}, str)
-    assert read.deployments[0].limits.requests_per_minute == 50
-    assert read.deployments[0].limits.concurrency == 64
+    agreed = parse(config("requests_per_minute: 50", ACCOUNT, POOL), "headrace.yaml", {}, str)
+    assert agreed.deployments[0].limits.requests_per_minute == 50
+    assert agreed.deployments[0].limits.process_concurrency == 64
+    assert agreed.deployments[0].limits.concurrency is None

@@ -148,7 +148,12 @@ def configuration(story: Story) -> Config:
             "dispatcher": {"drain_s": 20},
             "lanes": {"standard": {"deadline_s": DEADLINE_S}},
             "deployments": [
-                {"name": name, "model": "m", "upstream": upstream, "limits": {"concurrency": 8}}
+                {
+                    "name": name,
+                    "model": "m",
+                    "upstream": upstream,
+                    "limits": {"process_concurrency": 8},
+                }
                 for name in ("east", "west")
             ],
         }

@@ -61,7 +61,7 @@ async def calling(
             model=None if model is None else ModelName(model),
             api_key=None if api_key is None else SecretStr(api_key),
         ),
-        limits=DeploymentLimits(concurrency=concurrency),
+        limits=DeploymentLimits(process_concurrency=concurrency),
         timeouts=timeouts or Timeouts(),
     )
     config = DispatcherConfig.model_validate(settings)

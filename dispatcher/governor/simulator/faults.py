@@ -1,5 +1,6 @@
 """How faults strike a fleet."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.dispatcher.governor.simulator.story import Fault, Trouble
@@ -89,6 +90,4 @@ def _change(fleet: "Fleet", number: int) -> None:
 
 def _scaled(scope: Scope, factor: float) -> Scope:
     caps = {name.value: max(2, int(cap * factor)) for name, cap in scope.caps.named()}
-    return Scope(
-        scope.name, Caps(**caps), scope.window_ms, scope.deployments, scope.lanes, scope.tenants
-    )
+    return replace(scope, caps=Caps(**caps))

@@ -162,7 +162,7 @@ def _configuration(
                 "name": model,
                 "model": model,
                 "upstream": upstream,
-                "limits": {"concurrency": setting.seats},
+                "limits": {"process_concurrency": setting.seats},
             }
             for model in setting.models
         ],

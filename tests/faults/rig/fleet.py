@@ -197,7 +197,7 @@ class Fleet:
                 "name": model,
                 "model": model,
                 "upstream": {"base_url": f"http://127.0.0.1:{port}/v1"},
-                "limits": {"concurrency": self.shape.seats},
+                "limits": {"process_concurrency": self.shape.seats},
                 **self.shape.deployment,
             }
             for model in self.shape.models
