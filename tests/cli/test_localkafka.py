@@ -107,7 +107,7 @@ async def test_the_jvm_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     jvm = int(await parent.stdout.readline())
     parent.kill()
     await parent.communicate()
-    await eventually(lambda: not _runs(jvm), within_s=10)
+    await eventually(lambda: not _runs(jvm))
 
 
 def _runs(pid: int) -> bool:

@@ -115,7 +115,7 @@ async def test_a_killed_dispatcher_is_started_again(
         (dispatcher,) = stack.dispatchers
         before = dispatcher.pid
         dispatcher.kill()
-        await eventually(lambda: dispatcher.pid != before and dispatcher.running, within_s=20)
+        await eventually(lambda: dispatcher.pid != before and dispatcher.running)
         await stack.dispatchers_ready(within_s=30)
 
 

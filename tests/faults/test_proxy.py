@@ -1,13 +1,13 @@
 """The rig's own proxy does what it is told, byte for byte."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from faults.rig.proxy import BLACK_HOLE, Proxy, Way
+from support.clock import Clock, is_close
 from support.eventually import eventually
 
 SENT = bytes(range(256)) * 1_000
@@ -77,32 +77,33 @@ async def test_what_is_sent_comes_back_byte_for_byte_and_ends(proxy: Proxy) -> N
     await eventually(lambda: proxy.open_connections == 0)
 
 
-async def test_latency_delays_bytes_without_slowing_their_flow(proxy: Proxy) -> None:
-    proxy.treat(down=Way(latency_s=0.2))
+async def test_latency_delays_bytes_without_slowing_their_flow(clock: Clock, proxy: Proxy) -> None:
+    proxy.treat(down=Way(latency_s=300.0))
     async with peer(proxy) as one:
-        began = time.monotonic()
+        all_five = asyncio.create_task(one.reader.readexactly(50))
         for _ in range(5):
             await one.send(b"x" * 10)
-            await asyncio.sleep(0.02)
-        assert len(await one.reader.readexactly(50)) == 50
-        assert 0.2 <= time.monotonic() - began < 0.8
+            await asyncio.sleep(0.02)  # so that they are five pieces
+        assert is_close(await clock.until(all_five), 300.0)
 
 
-async def test_bandwidth_is_bounded(proxy: Proxy) -> None:
-    proxy.treat(down=Way(bytes_per_s=10_000, slice_bytes=500))
+async def test_bandwidth_is_bounded(clock: Clock, proxy: Proxy) -> None:
+    proxy.treat(down=Way(bytes_per_s=10, slice_bytes=500))
     async with peer(proxy) as one:
-        began = time.monotonic()
         await one.send(b"x" * 3_000)
-        await one.reader.readexactly(3_000)
-        assert time.monotonic() - began >= 0.25
+        whole = asyncio.create_task(one.reader.readexactly(3_000))
+        assert is_close(await clock.until(whole), 250.0)  # the last slice comes before its time
 
 
-async def test_slices_are_small_and_whole_together(proxy: Proxy) -> None:
-    proxy.treat(down=Way(slice_bytes=7, bytes_per_s=7_000))
+async def test_slices_are_small_and_whole_together(clock: Clock, proxy: Proxy) -> None:
+    proxy.treat(down=Way(slice_bytes=7, bytes_per_s=0.01))
     async with peer(proxy) as one:
         await one.send(SENT[:100])
-        assert len(await one.reader.read(100)) <= 14
+        assert await one.reader.read(100) == SENT[:7]
         proxy.treat()
+        rest = asyncio.create_task(one.reader.readexactly(93))
+        await clock.until(rest)
+        assert rest.result() == SENT[7:100]
 
 
 async def test_what_a_black_hole_held_arrives_when_it_is_over(proxy: Proxy) -> None:

@@ -50,7 +50,7 @@ async def test_a_killed_owner_is_succeeded_by_one_that_knows_what_was_sent(
     ):
         await eventually(lambda: len(asker.spends) >= 50, within_s=60)
         owner.child.signal(signal.SIGKILL)
-        await eventually(standby.owns, within_s=30)
+        await eventually(standby.owns)
         await eventually(lambda: len(asker.spends) >= 90, within_s=60)
         # Else it would have found nothing in the log, and let the dispatcher's credits run out.
         assert await standby.metric("headrace_governor_strangers_total") == 0
@@ -66,9 +66,9 @@ async def test_an_owner_that_was_frozen_changes_nothing_when_it_thaws(
     ):
         await eventually(lambda: len(asker.spends) >= 50, within_s=60)
         owner.child.signal(signal.SIGSTOP)
-        await eventually(standby.owns, within_s=30)
+        await eventually(standby.owns)
         owner.child.signal(signal.SIGCONT)
-        await eventually(lambda: owner.told("governor_resigns"), within_s=30)
+        await eventually(lambda: owner.told("governor_resigns"))
         await eventually(lambda: len(asker.spends) >= 90, within_s=60)
         assert await standby.owns()
         assert not await owner.owns()
@@ -93,7 +93,7 @@ async def test_what_cannot_be_read_is_counted_and_changes_nothing(
             passed_over = await owner.metric("headrace_governor_unreadable_records_total")
             return passed_over == 2 * len(garbage)
 
-        await eventually(counted, within_s=30)
+        await eventually(counted)
         before = len(asker.spends)
         await eventually(lambda: len(asker.spends) > before + 5, within_s=60)
         assert await owner.metric("headrace_governor_takeovers_total") == 1
@@ -110,7 +110,7 @@ async def test_a_governor_grants_again_by_itself_after_kafka_was_away(tmp_path: 
         ):
             await eventually(lambda: asker.spends, within_s=60)
             await kafka.node.kill()
-            await eventually(lambda: _unready(governor.ready), within_s=30)
+            await eventually(lambda: _unready(governor.ready))
             await kafka.node.start()
             before = len(asker.spends)
             await eventually(lambda: len(asker.spends) > before + 20, within_s=60)

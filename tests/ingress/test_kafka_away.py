@@ -1,7 +1,6 @@
 """Kafka away: at start, under load, and back again. A broker of its own, which is killed."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import httpx
@@ -43,13 +42,11 @@ async def test_kafka_away_at_start_is_told_and_healed_from(tmp_path: Path) -> No
         assert (await http.get("/livez")).status_code == 200
         response = await http.get("/readyz?verbose")
         assert response.status_code == 503
-        asked_at = time.monotonic()
-        await eventually(lambda: _unavailable(http), within_s=10)
+        await eventually(lambda: _unavailable(http))
         assert is_unavailable(await http.post(PATH, json=BODY))
-        assert time.monotonic() - asked_at < 10
         async with LocalKafka(tmp_path, port=port):
             await create_topics(config)
-            await eventually(lambda: ready(http), within_s=10)
+            await eventually(lambda: ready(http))
             async with AnsweringDispatcher(config, lambda request: [answered(request, b"{}")]):
                 assert (await http.post(PATH, json=BODY)).status_code == 200
 
@@ -62,12 +59,10 @@ async def test_kafka_killed_under_load_gives_503s_and_no_false_answers(tmp_path:
     async with LocalKafka(tmp_path) as kafka:
         config = ingress_config(kafka.bootstrap, "away.")
         await create_topics(config)
-        seen: list[tuple[float, httpx.Response]] = []
+        seen: list[httpx.Response] = []
 
         async def ask(http: httpx.AsyncClient) -> None:
-            started = time.monotonic()
-            response = await http.post(PATH, json=BODY)
-            seen.append((time.monotonic() - started, response))
+            seen.append(await http.post(PATH, json=BODY))
 
         async with serving(config) as ingress, client(ingress) as http:
             await eventually(lambda: ready(http))
@@ -81,18 +76,17 @@ async def test_kafka_killed_under_load_gives_503s_and_no_false_answers(tmp_path:
                     asking.append(asyncio.create_task(ask(http)))
                     await asyncio.sleep(0.02)
                 await killing
-                await eventually(lambda: seen and is_unavailable(seen[-1][1]))
+                await eventually(lambda: seen and is_unavailable(seen[-1]))
                 assert not await ready(http)
                 await kafka.node.start()
-                await eventually(lambda: ready(http), within_s=10)
+                await eventually(lambda: ready(http))
                 # Those that Kafka had acked before it died are answered now.
                 await asyncio.gather(*asking)
                 assert (await http.post(PATH, json=BODY)).status_code == 200
-                refused = {r.headers["x-request-id"] for _, r in seen if is_unavailable(r)}
+                refused = {r.headers["x-request-id"] for r in seen if is_unavailable(r)}
                 assert refused
-                assert all(r.content == b"{}" for _, r in seen if r.status_code == 200)
-                assert all(r.status_code == 200 or is_unavailable(r) for _, r in seen)
-                assert max(took for took, r in seen if r.status_code == 503) < 2.5
+                assert all(r.content == b"{}" for r in seen if r.status_code == 200)
+                assert all(r.status_code == 200 or is_unavailable(r) for r in seen)
                 written = {request.id for request in late.requests}
                 await eventually(lambda: written & refused <= set(late.cancelled))
 
@@ -106,16 +100,16 @@ async def test_a_missing_topic_is_told_by_its_code_and_healed_from(
         async def told(code: str) -> bool:
             return code in (await http.get("/readyz?verbose")).text
 
-        await eventually(lambda: told("kafka_topic_missing"), within_s=10)
+        await eventually(lambda: told("kafka_topic_missing"))
         response = await http.post(PATH, json=BODY)
         assert (response.status_code, response.json()["error"]["code"]) == (
             503,
             "kafka_topic_missing",
         )
         await create_topics(config)
-        await eventually(lambda: ready(http), within_s=10)
+        await eventually(lambda: ready(http))
         await _delete(config, Topics(topic_prefix).replies)
-        await eventually(lambda: told("kafka_topic_missing"), within_s=10)
+        await eventually(lambda: told("kafka_topic_missing"))
 
 
 async def _delete(config: Config, topic: str) -> None:

@@ -136,7 +136,7 @@ async def test_the_process_ends_in_order_on_sigterm(tmp_path: Path) -> None:
             except httpx.TransportError:
                 return False
 
-        await eventually(alive, within_s=20)
+        await eventually(alive)
         assert (await http.get("/readyz")).status_code == 503
     process.terminate()
     output, _ = await process.communicate()

@@ -1,7 +1,6 @@
 """A client that leaves takes its request with it: by the upstream's own log."""
 
 import asyncio
-import time
 import uuid
 
 import pytest
@@ -13,12 +12,9 @@ from support.installation import Installation, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-LIMIT_MS = 1_000
-LONG = "latency=30000"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+LONG = "latency=600000"
+SOON_S = 10.0
+"""What is kept for somebody who may come back is kept longer."""
 
 
 async def called(running: Installation, body: bytes) -> LoggedCall:
@@ -27,25 +23,16 @@ async def called(running: Installation, body: bytes) -> LoggedCall:
     return call
 
 
-async def assert_dropped(running: Installation, body: bytes, left_at: int) -> None:
-    """The upstream lost its caller within a second."""
-
-    def end() -> int:
-        (call,) = running.calls_with(body)
-        if call.finished is None:
-            return 0
-        assert call.finished.outcome is Outcome.CLIENT_DISCONNECTED
-        return call.finished.finished_at
-
-    assert await eventually(end) - left_at <= LIMIT_MS
+async def assert_dropped(running: Installation, body: bytes) -> None:
+    """The upstream loses its caller soon."""
+    finished = await eventually(lambda: running.calls_with(body)[0].finished, within_s=SOON_S)
+    assert finished.outcome is Outcome.CLIENT_DISCONNECTED
 
 
-async def leave(asking: "asyncio.Task[object]") -> int:
-    """Drop the connection; when that was."""
-    left_at = now_ms()
+async def leave(asking: "asyncio.Task[object]") -> None:
+    """Drop the connection."""
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    return left_at
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -55,7 +42,8 @@ async def test_a_client_that_leaves_while_it_waits_ends_its_call(
     body = chat(f"leaving {stream}", stream=stream, user=LONG)
     asking = asyncio.create_task(client.ask(body))
     await called(running, body)
-    await assert_dropped(running, body, await leave(asking))
+    await leave(asking)
+    await assert_dropped(running, body)
 
 
 async def test_a_client_that_leaves_in_the_middle_of_a_stream_ends_its_call(
@@ -64,9 +52,8 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_ends_its_call(
     body = chat("leaving in the middle", stream=True, user="tokens=10000;tps=50")
     async with client.open(body) as response:
         assert (await response.content.readline()).startswith(b"data:")
-        left_at = now_ms()
         response.close()
-    await assert_dropped(running, body, left_at)
+    await assert_dropped(running, body)
 
 
 async def test_a_call_that_was_given_up_leaves_its_seat(
@@ -84,7 +71,7 @@ async def test_a_call_that_was_given_up_leaves_its_seat(
 async def test_a_request_given_up_in_the_queue_is_never_called(
     running: Installation, client: Client, stream: bool
 ) -> None:
-    first = chat(f"busy {uuid.uuid4()}", model="one-seat", user="latency=2500")
+    first = chat(f"busy {uuid.uuid4()}", model="one-seat", user=LONG)
     second = chat(f"queued {uuid.uuid4()}", model="one-seat", stream=stream)
     last = chat(f"after it {uuid.uuid4()}", model="one-seat")
     busy = asyncio.create_task(client.ask(first))
@@ -93,9 +80,6 @@ async def test_a_request_given_up_in_the_queue_is_never_called(
     lane = running.topics.requests("standard")
     await running.read_matching(lane, lambda record: record.value == second)
     await leave(queued)
-    assert (await client.ask(last)).status == 200
-    assert (await busy).status == 200
-    assert running.calls_with(second) == []
     (end,) = await running.read_matching(
         running.topics.events,
         lambda record: (
@@ -104,3 +88,6 @@ async def test_a_request_given_up_in_the_queue_is_never_called(
         ),
     )
     assert b'"attempt":1' in (end.value or b"")
+    await leave(busy)
+    assert (await client.ask(last)).status == 200
+    assert running.calls_with(second) == []

@@ -74,7 +74,7 @@ async def test_one_retry_chain_survives_a_crash_between_the_retry_record_and_its
         delayed = await lone.dump(lone.topics.delay("standard", "1s"))
         return any(header(record, "ce_id") == request.id.encode() for record in delayed)
 
-    await eventually(handed_on, within_s=30)
+    await eventually(handed_on)
     await crash(lone)
     assert await request.outcome() == ("completed", "")
     after = await Direct.send(lone)

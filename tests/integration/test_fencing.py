@@ -48,7 +48,7 @@ async def test_a_dispatcher_that_slept_through_its_death_starts_nothing_it_lost(
     async with Client(pair.url) as client:
         bodies = [chat(f"sleep {n}", user=scripts[n % 3]) for n in range(120)]
         flood = asyncio.create_task(client.flood(bodies, 40))
-        await eventually(lambda: len(pair.calls()) >= 40, within_s=30)
+        await eventually(lambda: len(pair.calls()) >= 40)
         os.kill(sleeper.pid, signal.SIGSTOP)
         try:
             answers = await flood
@@ -100,7 +100,7 @@ async def recreate(pair: Installation, topic: str) -> None:
         async def gone() -> bool:
             return topic not in await admin.list_topics()
 
-        await eventually(gone, within_s=30)
+        await eventually(gone)
         settings = {"message.timestamp.type": "LogAppendTime"}
         await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=settings)])
     finally:

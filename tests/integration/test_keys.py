@@ -136,7 +136,7 @@ async def test_a_job_that_is_submitted_again_is_the_same_job(pair: Pair) -> None
         shown = await pair.http.get(f"{pair.urls[1]}/jobs/{first.json()['id']}")
         return bool(shown.json()["state"] == "completed")
 
-    await eventually(ended, within_s=30)
+    await eventually(ended)
     assert len(pair.running.calls_with(body)) == 1
 
 
@@ -144,7 +144,7 @@ async def test_a_key_outlives_the_ingress_that_knew_it_first(pair: Pair) -> None
     body, key = chat(f"killed {fresh()}", user="latency=3000"), fresh()
     async with replica(pair.running, "third") as third:
         asking = asyncio.create_task(pair.ask(third.url, body, key))
-        await eventually(lambda: pair.running.calls_with(body), within_s=30)
+        await eventually(lambda: pair.running.calls_with(body))
         third.process.signal(signal.SIGKILL)
         with pytest.raises(httpx.TransportError):
             await asking
@@ -188,14 +188,14 @@ async def test_a_keyed_request_is_cancelled_only_when_nobody_came_back(pair: Pai
 
     alone, other = chat(f"left alone {fresh()}", user="latency=30000"), fresh()
     await leave(pair, pair.urls[0], alone, other)
-    ended = await eventually(lambda: pair.running.calls_with(alone)[0].finished, within_s=20)
+    ended = await eventually(lambda: pair.running.calls_with(alone)[0].finished)
     assert ended.outcome == "client_disconnected"
 
 
 async def test_a_client_that_leaves_takes_nothing_from_who_waits_with_it(pair: Pair) -> None:
     body, key = chat(f"shared {fresh()}", user="latency=5000"), fresh()
     leaving = asyncio.create_task(leave(pair, pair.urls[0], body, key))
-    await eventually(lambda: pair.running.calls_with(body), within_s=30)
+    await eventually(lambda: pair.running.calls_with(body))
     staying = asyncio.create_task(pair.ask(pair.urls[1], body, key))
     await leaving
     assert (await staying).status_code == 200
@@ -209,7 +209,7 @@ async def leave(pair: Pair, url: str, body: bytes, key: str) -> None:
         asking = asyncio.create_task(
             leaving.post(f"{url}/chat/completions", content=body, headers=headers)
         )
-        await eventually(lambda: pair.running.calls_with(body), within_s=30)
+        await eventually(lambda: pair.running.calls_with(body))
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 

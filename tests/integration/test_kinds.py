@@ -55,7 +55,7 @@ async def rows(running: Installation, request_id: str) -> list[Running | Termina
         done = [row for row in states if isinstance(row, Terminal)]
         return [row for row in states if isinstance(row, Running | Terminal)] if done else []
 
-    return await eventually(found, within_s=30, every_s=0.2)
+    return await eventually(found, every_s=0.2)
 
 
 async def of(running: Installation, topic: str, request_id: str) -> list[Record]:
@@ -184,7 +184,8 @@ async def test_a_request_is_not_sent_before_its_time(running: Installation, wait
     assert isinstance(ended, Terminal)
     assert (ended.outcome, ended.attempts) == (Outcome.COMPLETED, 1)
     assert call.received.received_at >= not_before_ms
-    assert ended.queue_ms < 2_000  # what it was asked to wait is no queue
+    late_ms = call.received.received_at - not_before_ms
+    assert ended.queue_ms < late_ms + wait_ms / 2  # what it was asked to wait is no queue
 
 
 async def test_a_request_that_waits_for_its_time_can_be_cancelled(running: Installation) -> None:

@@ -67,7 +67,7 @@ async def slow_with_followers(running: Installation) -> Direct:
     async def moved_on() -> bool:
         return await committed(running) > last[1]
 
-    await eventually(moved_on, within_s=30, every_s=0.2)
+    await eventually(moved_on, every_s=0.2)
     return slow
 
 

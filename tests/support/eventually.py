@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 async def eventually(
     condition: Callable[[], Value | Awaitable[Value]],
     *,
-    within_s: float = 10.0,
+    within_s: float = 30.0,
     every_s: float = 0.02,
 ) -> Value:
     """Call `condition` (plain or async) until its value is true; return that value.

@@ -122,8 +122,8 @@ async def governors(where: Governed, folder: Path, count: int) -> AsyncIterator[
                 env={"PYTHONPATH": str(Path(__file__).parents[1])},
             )
             started.append(Process(child, f"http://127.0.0.1:{port}", log))
-            await eventually(started[-1].ready, within_s=30, every_s=0.1)
-            await eventually(started[0].owns, within_s=30, every_s=0.1)
+            await eventually(started[-1].ready, every_s=0.1)
+            await eventually(started[0].owns, every_s=0.1)
         yield started
 
 

@@ -26,6 +26,7 @@ from headrace.schemas.limits import (
     encode,
 )
 from headrace.schemas.topics import Topics
+from support.eventually import eventually
 
 
 class ScriptedGovernor:
@@ -73,6 +74,11 @@ class ScriptedGovernor:
         await self._producer.stop()
         if not self._work.cancelled():
             self._work.result()
+
+    async def hears(self, count: int) -> None:
+        """Returns once it has heard so many reports more, and has decided as often."""
+        wanted = len(self.reports) + count
+        await eventually(lambda: len(self.reports) >= wanted)
 
     def wanted(self, deployment: str) -> dict[str, int]:
         """By tenant, what all dispatchers have told of their queues last."""

@@ -48,7 +48,7 @@ async def following(config: Config, folder: Path, *, ready: bool = True) -> Asyn
     task = asyncio.create_task(follower.run())
     try:
         if ready:
-            await eventually(lambda: index.ready or task.done(), within_s=30)
+            await eventually(lambda: index.ready or task.done())
         yield index
     finally:
         task.cancel()

@@ -61,7 +61,7 @@ async def dispatching(config: Config) -> AsyncIterator[tuple[App, asyncio.Task[N
     app = App(config, get_log())
     running = asyncio.create_task(app.run())
     try:
-        await eventually(lambda: running.done() or not app._problems(), within_s=20)
+        await eventually(lambda: running.done() or not app._problems())
         assert not running.done()
         yield app, running
     finally:
@@ -109,7 +109,7 @@ async def test_an_error_while_the_group_is_joined_is_got_over(
         assert lane._consumer._coordinator is not None
         lane._consumer._coordinator.request_rejoin()
         await eventually(lambda: failures)
-        await eventually(lambda: lane.tenures, within_s=15)
+        await eventually(lambda: lane.tenures)
 
 
 async def test_a_part_that_is_cancelled_from_beneath_ends_the_process(

@@ -8,10 +8,13 @@ import pytest
 
 from headrace.dispatcher.ports import Break
 from headrace.schemas.config.model import Timeouts
+from support.clock import Clock, is_close
+from support.eventually import eventually
 from support.raw_upstream import Connection, RawUpstream, plain
 from support.upstreams import calling
 
-QUICK = Timeouts(connect_s=0.3, first_byte_s=0.3, stall_s=0.3, total_s=0.9)
+BOUNDS = Timeouts(first_byte_s=300, stall_s=600, total_s=900)
+DRIP_S = 20.0
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
 
 
@@ -52,7 +55,9 @@ async def test_a_connection_that_does_not_come_about_was_not_sent() -> None:
         for each in waiting:
             each.setblocking(False)
             each.connect_ex(address)
-        async with calling(f"http://127.0.0.1:{address[1]}/v1", timeouts=QUICK) as caller:
+        async with calling(
+            f"http://127.0.0.1:{address[1]}/v1", timeouts=Timeouts(connect_s=0.3)
+        ) as caller:
             end = await caller.call()
         for each in waiting:
             each.close()
@@ -120,10 +125,10 @@ async def test_an_answer_that_does_not_end_is_broken(
 
 
 async def _drip(connection: Connection, data: bytes) -> None:
-    """A byte every 50 ms, for longer than any bound."""
+    """A byte now and then, for longer than any bound."""
     for at in range(len(data)):
         await connection.say(data[at : at + 1])
-        await asyncio.wait([asyncio.ensure_future(connection.gone.wait())], timeout=0.05)
+        await asyncio.sleep(DRIP_S)
 
 
 async def _silent(connection: Connection) -> None:
@@ -145,25 +150,33 @@ async def _slow_body(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "stream", "broken", "after_s"),
+    ("play", "stream", "broken", "bound_s"),
     [
-        (_silent, True, Break.FIRST_BYTE_TIMEOUT, 0.3),
-        (_slow_head, True, Break.FIRST_BYTE_TIMEOUT, 0.3),
-        (_silent, False, Break.TOTAL_TIMEOUT, 0.9),
-        (_stalled_body, False, Break.STALL, 0.3),
-        (_slow_body, False, Break.TOTAL_TIMEOUT, 0.9),
+        (_silent, True, Break.FIRST_BYTE_TIMEOUT, BOUNDS.first_byte_s),
+        (_slow_head, True, Break.FIRST_BYTE_TIMEOUT, BOUNDS.first_byte_s),
+        (_silent, False, Break.TOTAL_TIMEOUT, BOUNDS.total_s),
+        (_stalled_body, False, Break.STALL, BOUNDS.stall_s),
+        (_slow_body, False, Break.TOTAL_TIMEOUT, BOUNDS.total_s),
     ],
 )
 async def test_each_bound_ends_a_slow_call_and_never_early(
-    play: Callable[[Connection], Awaitable[None]], stream: bool, broken: Break, after_s: float
+    clock: Clock,
+    play: Callable[[Connection], Awaitable[None]],
+    stream: bool,
+    broken: Break,
+    bound_s: float,
 ) -> None:
-    loop = asyncio.get_running_loop()
-    async with RawUpstream(play) as upstream, calling(upstream.base_url, timeouts=QUICK) as caller:
-        began = loop.time()
-        end = await caller.call(stream=stream)
-        took = loop.time() - began
-    assert end.broken is broken
-    assert took >= after_s - 0.05
+    async with RawUpstream(play) as upstream, calling(upstream.base_url, timeouts=BOUNDS) as caller:
+        call = asyncio.create_task(caller.call(stream=stream, timeout_s=2 * BOUNDS.total_s))
+        await asked(upstream)
+        assert is_close(await clock.until(call), bound_s)
+    assert call.result().broken is broken
+
+
+async def asked(upstream: RawUpstream, connections: int = 1) -> None:
+    """Wait until a call has come on the last of so many connections."""
+    made = upstream.connections
+    await eventually(lambda: len(made) == connections and made[-1].body)
 
 
 async def test_the_time_left_of_the_request_bounds_the_call() -> None:
@@ -172,14 +185,17 @@ async def test_the_time_left_of_the_request_bounds_the_call() -> None:
     assert end.broken is Break.TOTAL_TIMEOUT
 
 
-async def test_a_call_out_of_time_frees_its_connection() -> None:
+async def test_a_call_out_of_time_frees_its_connection(clock: Clock) -> None:
     async with (
         RawUpstream(_silent) as upstream,
         calling(upstream.base_url, concurrency=1) as caller,
     ):
-        await caller.call(timeout_s=0.1)
-        await asyncio.wait_for(upstream.connections[0].gone.wait(), 1)
-        assert (await caller.call(timeout_s=0.1)).broken is Break.TOTAL_TIMEOUT
+        for number in (1, 2):
+            call = asyncio.create_task(caller.call(timeout_s=60.0))
+            await asked(upstream, number)
+            await clock.until(call)
+            await eventually(upstream.connections[-1].gone.is_set)
+            assert call.result().broken is Break.TOTAL_TIMEOUT
 
 
 async def test_a_post_on_a_dead_kept_alive_connection_is_not_sent_twice() -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -181,10 +180,11 @@ class _Link:
         self, reader: asyncio.StreamReader, pieces: asyncio.Queue[tuple[float, bytes]]
     ) -> None:
         """Until the end, which is an empty piece."""
+        now = asyncio.get_running_loop().time
         piece = b"first"
         while piece:
             piece = await reader.read(PIECE)
-            await pieces.put((time.monotonic(), piece))
+            await pieces.put((now(), piece))
 
     async def _write(
         self,
@@ -193,13 +193,14 @@ class _Link:
         *,
         up: bool,
     ) -> None:
+        now = asyncio.get_running_loop().time
         passed = 0
         piece = b"first"
         while piece:
             came_at, piece = await pieces.get()
             left = piece
             way = await self._through(up=up)
-            await asyncio.sleep(came_at + way.latency_s - time.monotonic())
+            await asyncio.sleep(came_at + way.latency_s - now())
             while left and not self._stranded:
                 way = await self._through(up=up)
                 part = left[: min(way.slice_bytes, way.room(passed))]

@@ -266,8 +266,8 @@ async def test_a_full_disk_stops_the_reading_and_loses_nothing(
         file.execute(f"PRAGMA max_page_count = {pages}")
         for number in range(300):
             await write.states.put(queued(f"r-{number}"))
-        await eventually(lambda: index.unwritten > 0 and not index._end_of, within_s=20)
+        await eventually(lambda: index.unwritten > 0 and not index._end_of)
         file.execute("PRAGMA max_page_count = 1000000")
         await seen(index, State.QUEUED, RequestId("r-299"))
-        await eventually(lambda: index.unwritten == 0, within_s=20)
+        await eventually(lambda: index.unwritten == 0)
         assert all(index.get(TENANT, RequestId(f"r-{number}")) for number in range(300))

@@ -32,7 +32,7 @@ async def pair_up(kafka: LocalKafka, topic_prefix: str, tmp_path: Path) -> Async
                 client = httpx.AsyncClient(base_url=url(ingress), timeout=30)
                 pair.http.append(await exits.enter_async_context(client))
             for http in pair.http:
-                await eventually(lambda http=http: ready(http), within_s=30)
+                await eventually(lambda http=http: ready(http))
             return pair
 
         yield make
