@@ -26,6 +26,7 @@ from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.parking import Parking, ParkingPolicy
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.recovery import Recovery
@@ -61,6 +62,7 @@ class App:
         self._state = _State.STARTING
         self._clock = BrokerTime()
         self._fleet = Fleet(ProcessId(f"d-{uuid4().hex[:12]}"))
+        self._operated = Operated(log)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
@@ -148,6 +150,7 @@ class App:
         membership = self._kafka.membership(self._dispatcher.cancel)
         self._background(*self._kafka.writers(), membership.beat())
         await self._kafka.reach.patiently(membership.catch_up)
+        await self._kafka.reach.patiently(self._kafka.settings(self._operated).catch_up)
         self._background(*await self._kafka.join(self._dispatcher))
         self._state = _State.SERVING
         self._log.info("dispatcher_ready", process=self._fleet.own)

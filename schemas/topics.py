@@ -16,6 +16,9 @@ TIERS: dict[str, int] = {"1s": 1_000, "10s": 10_000, "1m": 60_000, "10m": 600_00
 """Delay tiers and their constant delay in ms, shortest first."""
 
 DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+COMPACTED = {"cleanup_policy": "compact"}
+"""The last record of each key is kept for good."""
 HOUR_MS = 3_600_000
 RECORD_BYTES = 4 * 1024 * 1024
 TENANT_SPREAD = 8
@@ -57,10 +60,12 @@ class Topics:
         self.claims = prefix + "claims"
         self.limit_reports = prefix + "limits.reports"
         self.limit_grants = prefix + "limits.grants"
+        self.settings = prefix + "settings"
         self._private = frozenset(
             (
                 *(self.control, self.dead_letters, self.fleet, self.events),
                 *(self.status, self.claims, self.limit_reports, self.limit_grants),
+                self.settings,
             )
         )
 
@@ -160,6 +165,7 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     add(names.events, counts.events, 7 * DAY_MS)
     add(names.limit_reports, LIMIT_PARTITIONS, LIMITS_MS)
     add(names.limit_grants, LIMIT_PARTITIONS, LIMITS_MS)
+    add(names.settings, 1, WEEK_MS, **COMPACTED)
     return tuple(specs)
 
 

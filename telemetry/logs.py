@@ -39,6 +39,7 @@ FIELDS = frozenset(
         "status",
         "outcome",
         "reason",
+        "by",
         "state",
         "count",
         "address",

@@ -22,6 +22,7 @@ from headrace.dispatcher.governor.takeover import Heard, reaches, take_over
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
 from headrace.dispatcher.kafka.limit_log import LimitLog, Past, Placed
+from headrace.dispatcher.operated import Operated
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Beat, Claim, Command, Report
@@ -55,6 +56,7 @@ class Governor:
         log: Log,
     ) -> None:
         self.owner: Owner | None = None
+        self.operated = Operated(log)
         self._timing = Timing()
         self._tree = tree
         self._policy = policy
@@ -79,6 +81,7 @@ class Governor:
 
     async def start(self) -> None:
         """Know who owns the partition. A Kafka that is away is waited for."""
+        await self._limits.follow_settings(self.operated, self._clock.now_ms)
         await self._limits.follow_grants(self._follow)
         if self._contest.epochs.current == 0:
             # An empty log may be one that was wiped: dispatchers know the epochs that it had.

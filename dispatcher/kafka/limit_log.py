@@ -16,6 +16,8 @@ from headrace.dispatcher.kafka.appender import Appender
 from headrace.dispatcher.kafka.follower import PROMPT, Follower
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.reach import Reach
+from headrace.dispatcher.kafka.settings import SettingsReader
+from headrace.dispatcher.operated import Operated
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import (
     LIMIT_PARTITION,
@@ -76,6 +78,7 @@ class LimitLog:
         topics, kafka = Topics(config.kafka.topic_prefix), config.kafka
         self._grants = TopicPartition(topics.limit_grants, LIMIT_PARTITION)
         self._reports = TopicPartition(topics.limit_reports, LIMIT_PARTITION)
+        self._settings = topics.settings
         self._unreadable = unreadable
         self._log = log
         self.reach = Reach(config, f"{name}-admin", log)
@@ -107,6 +110,13 @@ class LimitLog:
     def append(self, commands: Sequence[Command]) -> None:
         """Write these in their order. Only while it is `free`."""
         self._appender.append([encode(command) for command in commands])
+
+    async def follow_settings(self, operated: Operated, now_ms: Callable[[], int]) -> None:
+        """Know what operators have set, and follow it. A Kafka that is away is waited for."""
+        reader = SettingsReader(
+            self._settings, self._follower, operated, now_ms=now_ms, log=self._log
+        )
+        await self.reach.patiently(reader.catch_up)
 
     async def follow_grants(self, take: TakeCommand) -> None:
         """Follow them; returns once all that stands there was read. A Kafka that is away is waited for."""

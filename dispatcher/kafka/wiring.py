@@ -23,11 +23,13 @@ from headrace.dispatcher.kafka.membership import Membership
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.reach import Reach
 from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.kafka.settings import SettingsReader
 from headrace.dispatcher.kafka.source import Source
 from headrace.dispatcher.kafka.sources import AllSources
 from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.ports import Reader, TakeCancel
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
@@ -121,6 +123,16 @@ class Wiring:
             control=self._control,
             clock=self._clock,
             cancelled=cancelled,
+            log=self._log,
+        )
+
+    def settings(self, operated: Operated) -> SettingsReader:
+        """What operators have set, for `operated`."""
+        return SettingsReader(
+            self.topics.settings,
+            self._follower,
+            operated,
+            now_ms=self._clock.now_ms,
             log=self._log,
         )
 

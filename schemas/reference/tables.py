@@ -87,14 +87,17 @@ def topics_page() -> str:
     return page(
         "Topics",
         "With the default configuration; `headrace topics plan` shows yours. What lanes keep is the",
-        "longest deadline and a day, at least two days. All have `cleanup.policy=delete`, the broker's",
-        "append time, and segments of a twelfth of what is kept.",
+        "longest deadline and a day, at least two days. All have the broker's append time. Those that",
+        "keep the last of each key have `cleanup.policy=compact`, the others segments of a twelfth of what",
+        "is kept.",
         "",
         *table(("topic", "partitions", "kept", "longest record", "what"), rows),
     )
 
 
 def _kept(spec: TopicSpec) -> str:
+    if spec.config["cleanup.policy"] == "compact":
+        return "last of each key"
     kept_ms = int(spec.config["retention.ms"])
     return f"{kept_ms // DAY_MS} d" if kept_ms >= DAY_MS else f"{kept_ms // HOUR_MS} h"
 
@@ -118,6 +121,7 @@ _ABOUT = {
     "fleet": "every process beats here once a second",
     "limits.reports": "what dispatchers have spent and wait for, several times a second each",
     "limits.grants": "what the governor lets them spend, and its own beats; the order decides",
+    "settings": "what operators have set: pauses, changed limits, forced breakers",
     "events": "one record per attempt and terminal state, by tenant; no prompt text",
 }
 

@@ -2,42 +2,25 @@
 
 import pytest
 
-from headrace.dispatcher.governor.pauses import (
-    MOST,
-    Command,
-    Pauses,
-    Scope,
-    Verb,
-    fold,
-    in_effect,
-)
+from headrace.dispatcher.governor.pauses import in_effect, pauses_of
 from headrace.dispatcher.governor.shadow import Shadow
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
+from headrace.schemas.settings import FOREVER_MS, Pause, Scope, Verb
 
 BATCH, ACME, EAST = LaneName("batch"), Tenant("acme"), DeploymentName("east")
 T0 = 1_800_000_000_000
 
 
-def command(
-    verb: Verb, scope: Scope = Scope.LANE, name: str = "batch", at_ms: int = T0, **more: int
-) -> Command:
+def pause(
+    verb: Verb, scope: Scope = Scope.LANE, name: str = "batch", until_ms: int = FOREVER_MS
+) -> Pause:
     """An operator's word."""
-    return Command(
-        verb=verb, scope=scope, name=name, reason="upkeep", by="ann", at_ms=at_ms, **more
-    )
+    return Pause(version=1, verb=verb, scope=scope, name=name, until_ms=until_ms)
 
 
-def table(*commands: Command) -> Pauses:
-    """All of them, one after the other."""
-    pauses: Pauses = {}
-    for each in commands:
-        pauses = fold(pauses, each)
-    return pauses
-
-
-def verb_at(pauses: Pauses, now_ms: int = T0) -> Verb | None:
+def verb_at(*pauses: Pause, now_ms: int = T0, at: DeploymentName | None = EAST) -> Verb | None:
     """What holds a request of acme on batch for east."""
-    found = in_effect(pauses, BATCH, ACME, EAST, now_ms)
+    found = in_effect(pauses_of(pauses), BATCH, ACME, at, now_ms)
     return None if found is None else found.verb
 
 
@@ -46,48 +29,26 @@ def verb_at(pauses: Pauses, now_ms: int = T0) -> Verb | None:
     [(Scope.LANE, "batch"), (Scope.TENANT, "acme"), (Scope.DEPLOYMENT, "east")],
 )
 def test_each_scope_can_be_paused(scope: Scope, name: str) -> None:
-    assert verb_at(table(command(Verb.PAUSE, scope, name))) is Verb.PAUSE
+    assert verb_at(pause(Verb.PAUSE, scope, name)) is Verb.PAUSE
 
 
 def test_a_pause_of_one_name_is_none_of_the_same_name_elsewhere() -> None:
-    assert verb_at(table(command(Verb.PAUSE, Scope.TENANT, "batch"))) is None
+    assert verb_at(pause(Verb.PAUSE, Scope.TENANT, "batch")) is None
 
 
 def test_a_pause_ends_by_itself() -> None:
-    pauses = table(command(Verb.PAUSE, until_ms=T0 + 1_000))
-    assert verb_at(pauses, T0 + 999) is Verb.PAUSE
-    assert verb_at(pauses, T0 + 1_000) is None
-
-
-def test_resume_ends_it_now() -> None:
-    assert verb_at(table(command(Verb.PAUSE), command(Verb.RESUME, at_ms=T0 + 1))) is None
-
-
-def test_the_later_command_on_a_thing_counts() -> None:
-    assert verb_at(table(command(Verb.PAUSE), command(Verb.DRAIN, at_ms=T0 + 1))) is Verb.DRAIN
+    one = pause(Verb.PAUSE, until_ms=T0 + 1_000)
+    assert verb_at(one, now_ms=T0 + 999) is Verb.PAUSE
+    assert verb_at(one, now_ms=T0 + 1_000) is None
 
 
 def test_a_pause_goes_before_a_drain() -> None:
-    drain, pause = command(Verb.DRAIN), command(Verb.PAUSE, Scope.DEPLOYMENT, "east")
-    assert verb_at(table(drain, pause)) is verb_at(table(pause, drain)) is Verb.PAUSE
+    drain, stop = pause(Verb.DRAIN), pause(Verb.PAUSE, Scope.DEPLOYMENT, "east")
+    assert verb_at(drain, stop) is verb_at(stop, drain) is Verb.PAUSE
 
 
-def test_ended_pauses_are_not_kept() -> None:
-    ended = command(Verb.PAUSE, until_ms=T0 + 10)
-    assert table(ended, command(Verb.PAUSE, Scope.TENANT, "bolt", T0 + 10)).keys() == {
-        (Scope.TENANT, "bolt")
-    }
-    assert table(command(Verb.PAUSE, at_ms=T0 + 10, until_ms=T0)) == {}
-
-
-def test_of_too_many_pauses_the_one_that_ends_first_makes_room() -> None:
-    pauses = {
-        (Scope.TENANT, f"t{n}"): command(Verb.PAUSE, Scope.TENANT, f"t{n}", until_ms=T0 + 9 + n)
-        for n in range(MOST)
-    }
-    after = fold(pauses, command(Verb.PAUSE))
-    assert len(after) == MOST
-    assert (Scope.TENANT, "t0") not in after
+def test_a_paused_deployment_does_not_keep_a_request_from_going_elsewhere() -> None:
+    assert verb_at(pause(Verb.PAUSE, Scope.DEPLOYMENT, "east"), at=None) is None
 
 
 def test_a_rule_in_shadow_mode_counts_and_refuses_nothing() -> None:
