@@ -22,6 +22,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from headrace.schemas.breakers import State
+from headrace.schemas.config.limits import SHARED
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.status import Number
 from headrace.schemas.values import read_value
@@ -86,14 +87,15 @@ class Pause(_Setting, frozen=True, kw_only=True, tag="pause"):
 
 
 class Limit(_Setting, frozen=True, kw_only=True, tag="limit"):
-    """Other limits by the minute than the configuration's; None: as configured."""
+    """Other limits than the configuration's; None: as configured."""
 
     scope: Word
-    """As the governor calls it: `east`, `pool account`, `tenant acme`."""
+    """As the governor calls it: `east`, `pool account`, `model small`, `tenant acme`."""
     requests_per_minute: Amount | None = None
     input_tokens_per_minute: Amount | None = None
     output_tokens_per_minute: Amount | None = None
     tokens_per_minute: Amount | None = None
+    concurrency: Amount | None = None
 
     @property
     def place(self) -> str:
@@ -102,13 +104,8 @@ class Limit(_Setting, frozen=True, kw_only=True, tag="limit"):
 
     def rates(self) -> dict[str, int]:
         """Those that are changed, by their names in the configuration."""
-        pairs = {
-            "requests_per_minute": self.requests_per_minute,
-            "input_tokens_per_minute": self.input_tokens_per_minute,
-            "output_tokens_per_minute": self.output_tokens_per_minute,
-            "tokens_per_minute": self.tokens_per_minute,
-        }
-        return {name: amount for name, amount in pairs.items() if amount is not None}
+        amounts = {name: getattr(self, name) for name in SHARED}
+        return {name: amount for name, amount in amounts.items() if amount is not None}
 
 
 class Breaker(_Setting, frozen=True, kw_only=True, tag="breaker"):
