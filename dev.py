@@ -38,6 +38,7 @@ UP = "run Kafka, ingress, dispatchers and a mock upstream here until Ctrl-C"
 TEST = "run the tests, on a real Kafka; -m smoke: twelve faults"
 TEST_MODEL = "run the tests against a real llama.cpp server with a real model (250 MB, once)"
 BENCH = "measure against the bare loop; table, JSON and SVG in benchmarks/results"
+BENCH_GOVERNOR = "limits at 5 times their load on real processes; --only limits, --seconds 60"
 HISTORY = "send mixed traffic to a whole installation, and judge what came of it"
 CHECK_HISTORY = "judge what a run has left in a folder, promise by promise"
 MUTANTS = "break the product in twelve ways; the checker must see each"
@@ -96,6 +97,7 @@ TARGETS = {
     "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),
+    "bench-governor": program(OURS, ("-m", "benchmarks.governor"), BENCH_GOVERNOR),
     "history": program(OURS, ("-m", "faults.history", "run"), HISTORY),
     "check-history": program(OURS, ("-m", "faults.history", "check"), CHECK_HISTORY),
     "mutants": program(OURS, ("-m", "faults.mutants"), MUTANTS),
@@ -116,7 +118,7 @@ def main(arguments):
     if target is None:
         print("python3 dev.py TARGET [--offline] [ARGUMENT ...]\n")
         for name, function in TARGETS.items():
-            print("  %-13s %s" % (name, function.__doc__))
+            print("  %-14s %s" % (name, function.__doc__))
         return 0 if not arguments or arguments[0] in ("help", "-h", "--help") else 2
     os.chdir(ROOT)
     set_environment()

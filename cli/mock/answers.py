@@ -88,6 +88,14 @@ def compose_answer(call: ModelCall, tokens: int) -> Answer:
     )
 
 
+def tokens_of(call: ModelCall, tokens: int) -> int:
+    """What `call` counts for in a limit on tokens, of the scripted `tokens` of an answer."""
+    if call.endpoint is Endpoint.EMBEDDINGS:
+        return call.prompt_tokens
+    granted = tokens if call.max_tokens is None else min(tokens, call.max_tokens)
+    return call.prompt_tokens + granted * call.choices
+
+
 def full_text(words: list[str], tokens: int) -> str:
     """`tokens` words, without the space before the first."""
     whole, rest = divmod(tokens, PERIOD)

@@ -42,7 +42,8 @@ class Received(msgspec.Struct, frozen=True, tag="received", tag_field="event"):
 class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="event"):
     """The line at the end. `status` 0: no head was sent. `chunks` counts SSE events, `bytes` all.
 
-    `cause` says who wanted a failure: scripted, seeded, limit, refused, or empty.
+    `cause` says who wanted a failure: scripted, seeded, limit, refused, or empty. `tokens` are what the call
+    counts for, question and whole answer; 0 where it was not admitted.
     """
 
     seq: int
@@ -53,6 +54,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="event"):
     chunks: int = 0
     cause: str = ""
     fault: str = ""
+    tokens: int = 0
 
 
 class LoggedCall(msgspec.Struct):

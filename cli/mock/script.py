@@ -25,6 +25,7 @@ ALIASES = {
     "ttft": "first_token_ms",
     "tps": "tokens_per_s",
     "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
 }
 
 
@@ -72,6 +73,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_4xx: Rate = 0
     max_failures: Annotated[int, Meta(ge=0)] | None = None
     requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    tokens_per_minute: Count = 0
     window_s: Annotated[float, Meta(gt=0, le=3600)] = 60
     concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     dimensions: Annotated[int, Meta(ge=1, le=4096)] = 256

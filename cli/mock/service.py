@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import replace
 
+from headrace.cli.mock.answers import tokens_of
 from headrace.cli.mock.attempts import Attempts
 from headrace.cli.mock.calls import CallError, Endpoint, ModelCall, read_call
 from headrace.cli.mock.config import MockConfig
@@ -59,7 +60,7 @@ class MockService:
         logged, read = self._receive(endpoint, request)
         self.stats.begin()
         sent, outcome = Sent(), Outcome.CUT
-        reply, limit = self._decide(logged.received.attempt, request, read)
+        reply, limit, tokens = self._decide(logged.received.attempt, request, read)
         try:
             await perform(
                 _marked(reply, logged.received),
@@ -76,7 +77,7 @@ class MockService:
         finally:
             if limit is not None:
                 limit.leave()
-            self._finish(logged, reply, sent, outcome)
+            self._finish(logged, reply, sent, outcome, tokens)
 
     def _receive(
         self, endpoint: Endpoint, request: HttpRequest
@@ -104,28 +105,30 @@ class MockService:
 
     def _decide(
         self, attempt: int, request: HttpRequest, call: ModelCall | CallError
-    ) -> tuple[Reply, ModelLimit | None]:
-        """The reply, and the limit whose seat it holds."""
+    ) -> tuple[Reply, ModelLimit | None, int]:
+        """The reply, the limit whose seat it holds, and the tokens that it took of it."""
         if not self._authorized(request):
-            return refuse(401, "Incorrect API key provided."), None
+            return refuse(401, "Incorrect API key provided."), None, 0
         if isinstance(call, CallError):
-            return refuse(400, str(call), param=call.param), None
+            return refuse(400, str(call), param=call.param), None, 0
         try:
             script = self.layers.script_of(call, request.headers.get(SCRIPT_HEADER, ""))
         except ScriptError as refused:
-            return refuse(400, f"The mock's script is wrong: {refused}", "mock_script"), None
+            return refuse(400, f"The mock's script is wrong: {refused}", "mock_script"), None, 0
         if script.sign:
             call = replace(call, fingerprint=f"fp_{attempt}")
         limit = self._limits.of(call.model)
-        admission = limit.admit(script, self._elapsed_s())
+        tokens = tokens_of(call, script.tokens)
+        admission = limit.admit(script, self._elapsed_s(), tokens)
         if not admission.admitted:
-            return refuse_by_limit(admission), None
+            return refuse_by_limit(admission), None, 0
         failure = decide_failure(script, self._config.seed, call.digest, attempt)
         try:
             reply = reply_to(call, script, failure, self._wall_ms())
         except CallError as refused:
             reply = refuse(400, str(refused), param=refused.param)
-        return replace(reply, headers=(*reply.headers, *limit_headers(admission))), limit
+        headers = (*reply.headers, *limit_headers(admission))
+        return replace(reply, headers=headers), limit, tokens
 
     def _authorized(self, request: HttpRequest) -> bool:
         key = self._config.api_key
@@ -134,7 +137,9 @@ class MockService:
         given = request.headers.get("authorization", "").encode()
         return hmac.compare_digest(given, f"Bearer {key.get_secret_value()}".encode())
 
-    def _finish(self, logged: LoggedCall, reply: Reply, sent: Sent, outcome: Outcome) -> None:
+    def _finish(
+        self, logged: LoggedCall, reply: Reply, sent: Sent, outcome: Outcome, tokens: int
+    ) -> None:
         line = Finished(
             seq=logged.received.seq,
             finished_at=self._wall_ms(),
@@ -144,6 +149,7 @@ class MockService:
             chunks=sent.chunks,
             cause=reply.cause,
             fault="" if reply.fault == "none" else reply.fault,
+            tokens=tokens,
         )
         self.stats.end(sent.status, outcome, reply.cause)
         self.log.finish(logged, line)

@@ -1,4 +1,4 @@
-"""The limit that the mock enforces per model: a true sliding window, and seats.
+"""The limits that the mock enforces per model: true sliding windows of requests and tokens, and seats.
 
 A call admitted at `t` counts while `now - t < window_s`. A refused call does not count.
 """
@@ -25,25 +25,46 @@ class Admission:
 
 @dataclass(slots=True)
 class ModelLimit:
-    """What one model has let pass: times in the window (at most `limit`) and seats in use."""
+    """What one model has let pass: times in the window, the tokens of each, and seats in use."""
 
     passed_at: deque[float] = field(default_factory=deque)
+    tokens: deque[int] = field(default_factory=deque)
+    """Of the calls at `passed_at`."""
+    taken: int = 0
+    """Their sum."""
     seats: int = 0
 
-    def admit(self, script: Script, now: float) -> Admission:
-        """Take a seat and a place in the window, or neither. `now` in monotonic seconds."""
+    def admit(self, script: Script, now: float, tokens: int = 0) -> Admission:
+        """Take a seat and a place in the windows, or nothing. `now` in monotonic seconds.
+
+        `tokens` are those of the question and of the whole answer.
+        """
         limit, passed = script.requests_per_minute, self.passed_at
         while passed and now - passed[0] >= script.window_s:
             passed.popleft()
+            self.taken -= self.tokens.popleft()
         if script.concurrency and self.seats >= script.concurrency:
             return self._verdict(script, now, False, SEAT_RETRY_S)
         if limit and len(passed) >= limit:
             wait = passed[len(passed) - limit] + script.window_s - now
             return self._verdict(script, now, False, wait)
+        if script.tokens_per_minute and self.taken + tokens > script.tokens_per_minute:
+            return self._verdict(script, now, False, self._room_in_s(script, now, tokens))
         self.seats += 1
-        if limit:
+        if limit or script.tokens_per_minute:
             passed.append(now)
+            self.tokens.append(tokens)
+            self.taken += tokens
         return self._verdict(script, now, True, 0.0)
+
+    def _room_in_s(self, script: Script, now: float, tokens: int) -> float:
+        """When so many more tokens have room; a whole window where they never have."""
+        over = self.taken + tokens - script.tokens_per_minute
+        for passed_at, taken in zip(self.passed_at, self.tokens, strict=True):
+            over -= taken
+            if over <= 0:
+                return passed_at + script.window_s - now
+        return script.window_s
 
     def _verdict(self, script: Script, now: float, admitted: bool, wait: float) -> Admission:
         limit, passed = script.requests_per_minute, self.passed_at

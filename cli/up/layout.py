@@ -35,14 +35,15 @@ class Layout:
         return f"http://{LOOPBACK}:{self.mock}"
 
 
-def names_of_ports(dispatchers: int, *, local_model: bool) -> list[str]:
+def names_of_ports(dispatchers: int, governors: int, *, local_model: bool) -> list[str]:
     """What needs a port besides Kafka."""
-    names = ["ingress", "ingress-metrics", "mock", "governor-1"]
+    names = ["ingress", "ingress-metrics", "mock"]
+    names += [f"governor-{number}" for number in range(1, governors + 1)]
     names += [f"dispatcher-{number}" for number in range(1, dispatchers + 1)]
     return [*names, "model"] if local_model else names
 
 
-def layout_of(bootstrap: str, index: str, ports: Mapping[str, int], dispatchers: int) -> Layout:
+def layout_of(bootstrap: str, index: str, ports: Mapping[str, int]) -> Layout:
     """Ports by name, as `names_of_ports` lists them."""
     return Layout(
         bootstrap=bootstrap,
@@ -50,10 +51,14 @@ def layout_of(bootstrap: str, index: str, ports: Mapping[str, int], dispatchers:
         ingress=ports["ingress"],
         ingress_metrics=ports["ingress-metrics"],
         mock=ports["mock"],
-        dispatchers=tuple(ports[f"dispatcher-{n}"] for n in range(1, dispatchers + 1)),
-        governors=(ports["governor-1"],),
+        dispatchers=_ports_of("dispatcher", ports),
+        governors=_ports_of("governor", ports),
         model=ports.get("model"),
     )
+
+
+def _ports_of(role: str, ports: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(port for name, port in ports.items() if name.startswith(f"{role}-"))
 
 
 def configuration(layout: Layout, overlay: Mapping[str, object]) -> Tree:

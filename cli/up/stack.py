@@ -39,8 +39,8 @@ class Stack:
     `data_dir` is created when missing and kept. `config` is a configuration file of the
     user's own; without it one is written there, over which `overlay` is laid. `ports` are
     wishes by name (see `layout.DEFAULT_PORTS`): a taken one is replaced by a free one.
-    `supervise` starts again what dies; without it the caller does that. Without `governor` no model is
-    called whose deployments have limits by the minute.
+    `supervise` starts again what dies; without it the caller does that. Of `governors` one owns the limits
+    by the minute and the others stand by; without any no model is called whose deployments have such.
     Errors: `StackError`, `LocalKafkaError`, `TopicsError`, `ConfigError`.
     """
 
@@ -56,7 +56,7 @@ class Stack:
         local_model: bool = False,
         ports: Mapping[str, int] | None = None,
         supervise: bool = False,
-        governor: bool = True,
+        governors: int = 1,
         reporter: Reporter | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -71,7 +71,7 @@ class Stack:
         self._local_model = local_model
         self._wishes = ports or {}
         self._supervise = supervise
-        self._governed = governor
+        self._governors = governors
         self._reporter = reporter or Silent()
         self._lifeline = Lifeline()
         self._opened = contextlib.AsyncExitStack()
@@ -123,7 +123,7 @@ class Stack:
 
     @property
     def governors(self) -> list[Role]:
-        """The governor's process, in a list."""
+        """The governors' processes, ended ones too."""
         return [role for name, role in self._roles.items() if name.startswith("governor-")]
 
     @property
@@ -144,7 +144,7 @@ class Stack:
             await self._start(upstreams, opening)
             await self._apply_topics()
             dispatchers = services.dispatchers(self.layout, self.config_path)
-            governors = services.governors(self.layout, self.config_path) if self._governed else []
+            governors = services.governors(self.layout, self.config_path)
             with_them = self._prepare([*dispatchers, *governors], opening)
             await _start_all(with_them[: len(dispatchers)])
             await self._start([services.ingress(self.layout, self.config_path)], opening)
@@ -181,10 +181,10 @@ class Stack:
         return self.kafka.bootstrap
 
     def _lay_out(self, bootstrap: str) -> None:
-        names = names_of_ports(self._count, local_model=self._local_model)
+        names = names_of_ports(self._count, self._governors, local_model=self._local_model)
         free = free_ports(len(names))
         ports = {name: self._port(name) or port for name, port in zip(names, free, strict=True)}
-        self._layout = layout_of(bootstrap, str(self.data_dir / "index"), ports, self._count)
+        self._layout = layout_of(bootstrap, str(self.data_dir / "index"), ports)
         if self._own_config:
             tree = configuration(self._layout, self._overlay)
             text = yaml.safe_dump(tree, sort_keys=False)

@@ -31,8 +31,8 @@ def test_deaths_of_long_ago_do_not_slow_a_restart() -> None:
 
 
 def test_an_overlay_wins_key_by_key() -> None:
-    names = names_of_ports(1, local_model=True)
-    layout = layout_of("127.0.0.1:1", "index", dict(zip(names, range(2, 9), strict=False)), 1)
+    names = names_of_ports(1, 1, local_model=True)
+    layout = layout_of("127.0.0.1:1", "index", dict(zip(names, range(2, 9), strict=False)))
     tree = configuration(layout, {"kafka": {"topic_prefix": "x."}, "auth": {"mode": "open"}})
     kafka = tree["kafka"]
     assert isinstance(kafka, dict)

@@ -146,7 +146,7 @@ async def installation(
         mock_arguments=mock,
         ports={"mock": mock_port},
         local_model=local_model,
-        governor=governor,
+        governors=int(governor),
     )
     async with stack:
         await stack.dispatchers_ready()

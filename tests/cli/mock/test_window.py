@@ -38,6 +38,22 @@ def test_a_seat_is_free_again_when_its_call_leaves() -> None:
     assert limit.admit(script, 0.2).admitted
 
 
+def test_tokens_leave_the_window_with_the_calls_that_took_them() -> None:
+    limit, script = ModelLimit(), Script(tokens_per_minute=100)
+    assert limit.admit(script, 0.0, 30).admitted
+    assert limit.admit(script, 10.0, 60).admitted
+    refused = limit.admit(script, 20.0, 50)
+    assert (refused.admitted, refused.retry_after_s) == (False, 50.0)
+    assert limit.admit(script, 20.0, 10).admitted
+    assert limit.admit(script, 60.0, 30).admitted
+    assert not limit.admit(script, 60.0, 1).admitted
+
+
+def test_a_call_above_the_limit_on_tokens_is_told_to_wait_a_window() -> None:
+    refused = ModelLimit().admit(Script(tokens_per_minute=100), 0.0, 101)
+    assert (refused.admitted, refused.retry_after_s) == (False, 60.0)
+
+
 @given(
     gaps=st.lists(st.floats(0, 30), max_size=60),
     limit=st.integers(1, 5),
