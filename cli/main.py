@@ -47,7 +47,14 @@ ENTRIES = (
     Entry(
         "cancel", "headrace.cli.cancel_command:cancel", "Take requests back that came over Kafka."
     ),
-    Entry("limits", "headrace.cli.limits.command:app", "See what configured limits would do."),
+    Entry("limits", "headrace.cli.limits.command:app", "See and change limits, and simulate them."),
+    Entry(
+        "pause", "headrace.cli.settings.pause_command:pause", "Hold a lane, tenant or deployment."
+    ),
+    Entry(
+        "drain", "headrace.cli.settings.pause_command:drain", "Hold it, but spend what was granted."
+    ),
+    Entry("resume", "headrace.cli.settings.pause_command:resume", "End a pause or a drain."),
     Entry("config", "headrace.cli.config_command:app", "Check and show a configuration."),
     Entry("keys", "headrace.cli.keys_command:app", "Create API keys."),
     Entry("mock", "headrace.cli.mock.command:mock", "Run a scripted upstream."),

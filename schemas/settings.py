@@ -143,6 +143,11 @@ def key_of(setting: Setting, nonce: str) -> bytes:
     return f"{setting.place}/{setting.version}/{nonce}".encode()
 
 
+def place_of(key: bytes) -> str:
+    """The place that a record with this key is of."""
+    return key.rsplit(b"/", 2)[0].decode(errors="replace")
+
+
 class Kept(NamedTuple):
     """What counts in one place."""
 
@@ -196,7 +201,7 @@ class Settings:
         if value is None:
             return self._delete(key)
         setting = decode(value)
-        if setting is None or not key.startswith(f"{setting.place}/".encode()):
+        if setting is None or place_of(key) != setting.place:
             return Took.UNREADABLE
         known = self._kept.get(setting.place)
         if known is None and len(self._kept) >= MOST:
@@ -254,7 +259,7 @@ class Settings:
         return min(ends, default=FOREVER_MS)
 
     def _delete(self, key: bytes) -> Took:
-        place = key.rsplit(b"/", 2)[0].decode(errors="replace")
+        place = place_of(key)
         kept = self._kept.get(place)
         if kept is None or kept.key != key:
             return Took.DELETED

@@ -1,0 +1,1 @@
+"""Changing a running installation: pauses, limits, breakers."""
