@@ -71,7 +71,12 @@ class Account:
 
     def credit(self) -> Units:
         """The same, below 0 where more was used than had been granted."""
-        return minus(self.granted, plus(self.spent, self.renounced))
+        granted, spent, renounced = self.granted, self.spent, self.renounced
+        return Units(
+            granted[0] - spent[0] - renounced[0],
+            granted[1] - spent[1] - renounced[1],
+            granted[2] - spent[2] - renounced[2],
+        )
 
     def in_use(self) -> int:
         """Seats that its calls hold."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headrace.dispatcher.governor.lane import Lane
+from headrace.dispatcher.governor.lane import REST_MS, Lane
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Queue, Session
 from headrace.dispatcher.governor.rounds import Paid, Round
@@ -27,7 +27,7 @@ class AllocationPolicy:
     lower_pace: float = 1.25
     """And each other lane."""
     burst: float = 0.2
-    """Part of the limit that a lane may take at once."""
+    """Part of the limit that a lane may take at once while a higher one is in use."""
     standing_share: float = 0.02
     """Part of the limit that one dispatcher may hold in reserve."""
     standing_load: float = 0.8
@@ -76,6 +76,8 @@ class Allocation:
             session.queues[told.flow] = queue
             lane.contender(told.flow).queues[session.name] = queue
         queue.tell(told.want, told.usual)
+        if told.want or told.usual:
+            self._lanes[told.flow.lane].used_ms = self._ledger.now_ms
         return True
 
     def leave(self, session: Session) -> None:
@@ -97,9 +99,12 @@ class Allocation:
         round_ = Round(self._ledger, now_ms)
         lanes = [(lane, lane.waiting(now_ms)) for lane in self._lanes.values()]
         busy = [(lane, waiting) for lane, waiting in lanes if waiting]
+        leads = True
         for lane, waiting in lanes:
             if not waiting:
                 lane.owed = 0.0
+            lane.leads = leads
+            leads = leads and now_ms - lane.used_ms >= REST_MS
         below = [lane for lane, _ in busy[1:]]
         for number, (lane, waiting) in enumerate(busy[1:], 1):
             round_.pay_floor(lane, waiting, self._paid(lane, below[number:]))

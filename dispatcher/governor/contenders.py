@@ -27,26 +27,26 @@ class Turn:
 class Bucket:
     """How much of a deployment's limit one lane may take in a short time; debt is paid back by waiting."""
 
-    __slots__ = ("_at_ms", "_burst", "_level", "_per_ms")
+    __slots__ = ("_at_ms", "_least", "_level", "_per_ms")
 
-    def __init__(self, per_ms: float, burst: float) -> None:
-        """Begin full."""
+    def __init__(self, per_ms: float) -> None:
+        """Begin full, with a whole limit."""
         self._per_ms = per_ms
-        self._burst = burst
-        self._level = burst
+        self._least = 0.0
+        self._level = 1.0
         self._at_ms = 0
 
-    def open(self, now_ms: int) -> bool:
-        """Whether there is anything in it."""
+    def open(self, now_ms: int, most: float) -> bool:
+        """Whether there is anything in it. It fills up to `most`."""
         if now_ms > self._at_ms:
-            filled = self._level + (now_ms - self._at_ms) * self._per_ms
-            self._level = min(self._burst, filled)
+            self._level += (now_ms - self._at_ms) * self._per_ms
             self._at_ms = now_ms
+        self._level = min(self._level, max(most, self._least))
         return self._level > 0
 
     def take(self, share: float) -> None:
         """It may go below 0. Two of the largest requests always have room, however small the limit."""
-        self._burst = max(self._burst, 2 * share)
+        self._least = max(self._least, 2 * share)
         self._level -= share
 
 

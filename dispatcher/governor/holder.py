@@ -131,12 +131,11 @@ class Holder:
         """When `report` is to be called next."""
         if self._sent_ms is None:
             return self._opened_ms
-        due_ms = self._sent_ms + self._promise_ms()
-        if self._changed:
-            due_ms = min(due_ms, self._sent_ms + self._timing.tick_ms)
         if self._urgent:
-            due_ms = min(due_ms, self._sent_ms + URGENT_MS)
-        return due_ms
+            return self._sent_ms + URGENT_MS
+        if self._changed:
+            return self._sent_ms + self._timing.tick_ms
+        return self._sent_ms + self._promise_ms()
 
     def close(self, now_ms: int) -> Report:
         """The last report: the process stops, its calls are over, it spends nothing any more."""

@@ -1,14 +1,17 @@
 """One lane: who competes in it, whose turn it is, how fast it may go, and what it is owed from above."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from headrace.dispatcher.governor.contenders import Bucket, Contender, Turn
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.schemas.limits import Flow
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
 
-RETURN_MS = 500
+RETURN_MS: Final = 500
 """A tenant with nothing queued for longer has given its turn up."""
+REST_MS: Final = 60_000
+"""A lane that was not used for so long does not hold lower ones back."""
 
 
 class Lane:
@@ -23,6 +26,10 @@ class Lane:
         burst: float,
     ) -> None:
         """`pace` in windows' limits for each window; `burst` a part of the limit."""
+        self.used_ms = -REST_MS
+        """When anybody last had something of it."""
+        self.leads = True
+        """Whether no lane above it was used lately."""
         self.name = name
         self.contenders: dict[Flow, Contender] = {}
         self.owed = 0.0
@@ -57,17 +64,28 @@ class Lane:
             turn.seen_ms = now_ms
         return waiting
 
-    def bucket(self, contender: Contender) -> Bucket:
-        """The lane's pace at the deployment."""
-        name = contender.flow.deployment
-        if name not in self._buckets:
-            windows = [node.scope.window_ms for node in contender.path if node.scope.common]
-            per_ms = self._pace / max(windows, default=1)
-            self._buckets[name] = Bucket(per_ms, self._burst)
-        return self._buckets[name]
+    def may_go(self, contender: Contender, now_ms: int) -> bool:
+        """Whether its pace allows anything more at the deployment.
+
+        A whole limit may be taken at once, unless a higher lane may need some of it soon.
+        """
+        return self._bucket(contender).open(now_ms, 1.0 if self.leads else self._burst)
+
+    def granted(self, contender: Contender, share: float) -> None:
+        """So much of the limit was taken."""
+        self._bucket(contender).take(share)
 
     def replant(self) -> None:
         """The ledger's limits were changed."""
         self._buckets.clear()
         for flow, contender in self.contenders.items():
             contender.lie_in(self._ledger.path(flow))
+
+    def _bucket(self, contender: Contender) -> Bucket:
+        """The lane's pace at the deployment."""
+        name = contender.flow.deployment
+        if name not in self._buckets:
+            windows = [node.scope.window_ms for node in contender.path if node.scope.common]
+            per_ms = self._pace / max(windows, default=1)
+            self._buckets[name] = Bucket(per_ms)
+        return self._buckets[name]

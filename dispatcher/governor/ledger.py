@@ -169,6 +169,8 @@ class Ledger:
     def _merge(
         self, account: Account, spent: Units, renounced: Units, ended: int, stamp_ms: int
     ) -> None:
+        if spent == account.spent and renounced == account.renounced and ended == account.ended:
+            return
         before, in_use = account.outstanding(), account.in_use()
         grown = greater(minus(spent, account.spent), NOTHING)
         if account.void:
@@ -177,13 +179,12 @@ class Ledger:
             grown = minus(grown, known)
         if any(grown):
             self._charge(account, grown, stamp_ms)
-        if spent != account.spent or renounced != account.renounced or ended != account.ended:
-            account.stale = True
-            account.spent = greater(account.spent, spent)
-            account.renounced = greater(account.renounced, renounced)
-            account.ended = max(account.ended, ended)
-            self._moved(account, before)
-            self._seats(account, account.in_use() - in_use)
+        account.stale = True
+        account.spent = greater(account.spent, spent)
+        account.renounced = greater(account.renounced, renounced)
+        account.ended = max(account.ended, ended)
+        self._moved(account, before)
+        self._seats(account, account.in_use() - in_use)
 
     def _charge(self, account: Account, units: Units, stamp_ms: int) -> None:
         self._stamp_ms = stamp_ms = max(self._stamp_ms, stamp_ms)

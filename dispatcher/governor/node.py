@@ -1,9 +1,14 @@
 """The books of one scope: what is outstanding, and what was sent within its window."""
 
 from collections import deque
+from itertools import islice
+from typing import Final
 
 from headrace.dispatcher.governor.tree import Dimension, Scope
-from headrace.schemas.limits import Units
+from headrace.schemas.limits import NOTHING, Units
+
+LOOK_AHEAD: Final = 256
+"""Spends that are looked at to tell when there will be room."""
 
 
 class Spend:
@@ -79,14 +84,14 @@ class Node:
         self.open_input += tokens_in
         self.open_output += tokens_out
 
-    def refuses(self, units: Units) -> Dimension | None:
-        """What `units` would exceed; None: they fit."""
+    def refuses(self, units: Units, left: Units = NOTHING) -> Dimension | None:
+        """What `units` would exceed once `left` has left the window; None: they fit."""
         caps = self.caps
         requests, tokens_in, tokens_out = units
         requests += self.open_requests
-        tokens_in += self.open_input + self.sent_input
-        tokens_out += self.open_output + self.sent_output
-        if caps.requests is not None and requests + self.sent_requests > caps.requests:
+        tokens_in += self.open_input + self.sent_input - left[1]
+        tokens_out += self.open_output + self.sent_output - left[2]
+        if caps.requests is not None and requests + self.sent_requests - left[0] > caps.requests:
             return Dimension.REQUESTS
         if caps.seats is not None and requests + self.in_use > caps.seats:
             return Dimension.SEATS
@@ -97,6 +102,29 @@ class Node:
         if caps.output_tokens is not None and tokens_out > caps.output_tokens:
             return Dimension.OUTPUT_TOKENS
         return None
+
+    def clears_ms(self, units: Units) -> int | None:
+        """When `units` will fit though nothing comes back before its time; None: not soon enough to tell."""
+        requests = tokens_in = tokens_out = 0
+        for spend in islice(self._spends, LOOK_AHEAD):
+            requests += spend.units[0]
+            tokens_in += spend.units[1]
+            tokens_out += spend.units[2]
+            if self.refuses(units, Units(requests, tokens_in, tokens_out)) is None:
+                return spend.stamp_ms + self.width_ms
+        return None
+
+    def left_by(self, at_ms: int) -> Units:
+        """What of that which is charged now will have left the window."""
+        requests = tokens_in = tokens_out = 0
+        passed_ms = at_ms - self.width_ms
+        for spend in self._spends:
+            if spend.stamp_ms > passed_ms:
+                break
+            requests += spend.units[0]
+            tokens_in += spend.units[1]
+            tokens_out += spend.units[2]
+        return Units(requests, tokens_in, tokens_out)
 
     def charged(self) -> dict[Dimension, int]:
         """What counts against each limit that is set."""
@@ -113,8 +141,17 @@ class Node:
 
     def load(self) -> float:
         """The fullest of its limits, as a share."""
-        counts = self.charged()
-        return max((counts[d] / cap for d, cap in self.caps.named()), default=0.0)
+        caps = self.caps
+        requests = self.open_requests
+        tokens_in = self.open_input + self.sent_input
+        tokens_out = self.open_output + self.sent_output
+        return max(
+            (requests + self.sent_requests) / caps.requests if caps.requests else 0.0,
+            tokens_in / caps.input_tokens if caps.input_tokens else 0.0,
+            tokens_out / caps.output_tokens if caps.output_tokens else 0.0,
+            (tokens_in + tokens_out) / caps.total_tokens if caps.total_tokens else 0.0,
+            (requests + self.in_use) / caps.seats if caps.seats else 0.0,
+        )
 
     def _sent(self, units: Units, sign: int) -> None:
         self.sent_requests += sign * units[0]

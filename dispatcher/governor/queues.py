@@ -1,6 +1,6 @@
 """What sessions have queued, and which of it their credits in hand do not cover yet."""
 
-from headrace.dispatcher.governor.account import Account, greater, minus, plus
+from headrace.dispatcher.governor.account import Account, minus, plus
 from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import NOTHING, Flow, Units, Want
 
@@ -70,7 +70,8 @@ class Queue:
         while self._turn < len(self._runs):
             run = self._runs[self._turn]
             if self._left > 0:
-                if any(self.need(run)):
+                credit = self._credit
+                if credit[0] < 1 or credit[1] < run.input or credit[2] < run.output:
                     return run
                 self._step(run)
             else:
@@ -81,7 +82,10 @@ class Queue:
 
     def need(self, head: Want) -> Units:
         """What the first request lacks."""
-        return greater(minus(Units(1, head.input, head.output), self._credit), NOTHING)
+        requests, tokens_in, tokens_out = self._credit
+        return Units(
+            max(0, 1 - requests), max(0, head.input - tokens_in), max(0, head.output - tokens_out)
+        )
 
     def granted(self, head: Want) -> None:
         """The first request has what it needs."""

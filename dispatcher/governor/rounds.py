@@ -1,10 +1,11 @@
 """A tick's grants: lane by lane, and within a lane to the tenant that had least.
 
 How it works. Lanes come in priority order, after what the floor owes to lower ones. Within a lane the
-tenant with the least virtual counter is served first. A request that does not fit *closes* the scope that
-refused it for the rest of the tick: nobody who shares that scope passes by, in this lane or a lower one,
-so room gathers until the request fits. Whoever does not share it goes on. A lane's own pace closes a
-deployment for that lane alone: its debt never delays a higher one. Whole requests are granted.
+tenant with the least virtual counter is served first. A request that does not fit is given a *reservation*
+in the scope that refused it: who shares that scope passes by only if the request can be granted as early
+nonetheless. To lower lanes the scope is *closed* for the rest of the tick, and to all where the reservation
+is not known. Whoever does not share it goes on. A lane's own pace closes a deployment for that lane alone:
+its debt never delays a higher one. Whole requests are granted.
 """
 
 import heapq
@@ -16,8 +17,9 @@ from headrace.dispatcher.governor.lane import Lane
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.node import Node
 from headrace.dispatcher.governor.queues import Queue
+from headrace.dispatcher.governor.reservation import Reservation, reserve
 from headrace.dispatcher.governor.standing import Touched
-from headrace.schemas.limits import Want
+from headrace.schemas.limits import Units, Want
 
 Paid = Callable[[float], None]
 """Told of each grant what part of the limit it took."""
@@ -45,6 +47,7 @@ class Round:
         crowd = Counter(node for contender in waiting for node in contender.path)
         heap = [(one.turn.counter, one.got, n, one) for n, one in enumerate(waiting)]
         heapq.heapify(heap)
+        waited: dict[Node, Reservation] = {}
         while heap and not (floor and lane.owed <= 0):
             counter, _, number, contender = heapq.heappop(heap)
             if counter != contender.turn.counter:
@@ -53,19 +56,75 @@ class Round:
                 heapq.heappush(heap, again)
                 continue
             head = contender.head()
-            if head is None or not self.closed.isdisjoint(contender.path):
+            if head is None or not waited.keys().isdisjoint(contender.path):
                 continue
-            if not lane.bucket(contender).open(self._now_ms):
+            if not self._may_go(lane, contender):
                 continue
             refusing = self._try(lane, contender, *head, paid)
             if refusing is None:
                 again = (contender.turn.counter, contender.got, number, contender)
                 heapq.heappush(heap, again)
                 continue
-            self.closed.add(refusing)
             if crowd[refusing] == 1 and heap:
                 # Refused by what is its own alone: it does not save up a claim against the others.
                 contender.turn.counter = max(counter, heap[0][0])
+            reservation = reserve(contender, head[0].need(head[1]), refusing)
+            if reservation is None:
+                self.closed.add(refusing)
+            else:
+                waited[refusing] = reservation
+        if waited and not floor:
+            self._fill(lane, waiting, waited, paid)
+        self.closed.update(waited)
+
+    def _fill(
+        self,
+        lane: Lane,
+        waiting: Sequence[Contender],
+        waited: dict[Node, Reservation],
+        paid: Paid,
+    ) -> None:
+        """Grant what delays no reservation, the largest first: that leaves the least room unused.
+
+        The first request of each dispatcher is looked at, so one may pass by an older one of its own flow.
+        """
+        heap = [
+            (-contender.cost(queue.need(want)), contender.flow, name, contender, queue)
+            for contender in waiting
+            if not waited.keys().isdisjoint(contender.path)
+            for name, queue in contender.queues.items()
+            if not queue.session.silent and (want := queue.head()) is not None
+        ]
+        heapq.heapify(heap)
+        ahead = -heap[0][0] if heap else 0.0
+        while heap:
+            *_, contender, queue = heapq.heappop(heap)
+            want = queue.head()
+            if want is None or not self._passes(lane, contender, queue.need(want), waited, ahead):
+                continue
+            if self._try(lane, contender, queue, want, paid) is None:
+                want = queue.head()
+                if want is not None:
+                    cost = contender.cost(queue.need(want))
+                    again = (-cost, contender.flow, queue.session.name, contender, queue)
+                    heapq.heappush(heap, again)
+
+    def _passes(
+        self,
+        lane: Lane,
+        contender: Contender,
+        need: Units,
+        waited: dict[Node, Reservation],
+        ahead: float,
+    ) -> bool:
+        if not self._may_go(lane, contender):
+            return False
+        before = [waited[node] for node in contender.path if node in waited]
+        return all(one.lets_pass(contender, need, ahead) for one in before)
+
+    def _may_go(self, lane: Lane, contender: Contender) -> bool:
+        open_ = self.closed.isdisjoint(contender.path)
+        return open_ and lane.may_go(contender, self._now_ms)
 
     def _try(
         self, lane: Lane, contender: Contender, queue: Queue, want: Want, paid: Paid
@@ -83,7 +142,7 @@ class Round:
         cost = contender.cost(need)
         contender.turn.counter += cost / contender.turn.weight
         contender.got += cost
-        lane.bucket(contender).take(contender.share(need))
+        lane.granted(contender, contender.share(need))
         self.touched.setdefault(queue.session, set()).add(contender.flow)
         paid(cost)
         return None

@@ -2,6 +2,7 @@
 
 from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
+from headrace.schemas.limits import Flow
 from headrace.schemas.names import Tenant
 from support.credits import LANES, Bench
 from support.limits import flow, tree
@@ -69,6 +70,48 @@ def test_nobody_passes_by_a_large_request_that_waits_for_room() -> None:
     assert bench.spend("one", large, 0, 80) is not None
 
 
+def waiting_for(size: int, small: Flow, large: Flow) -> Bench:
+    """Of 100 tokens 60 were spent by one tenant and 30, five seconds later, by another who wants more."""
+    bench = Bench(tree(total_tokens=100), "one")
+    bench.queue("one", small, (6, 0, 10))
+    bench.step()
+    assert bench.spend_all("one", small, 0, 10) == 6
+    bench.queue("one", small)
+    bench.run(5_000)
+    bench.queue("one", large, (1, 0, 30))
+    bench.step()
+    assert bench.spend("one", large, 0, 30) is not None
+    bench.queue("one", large, (1, 0, size))
+    bench.queue("one", small, (9, 0, 10))
+    bench.step()
+    return bench
+
+
+def test_a_small_request_passes_by_if_the_large_one_waits_no_longer_for_it() -> None:
+    small, large = flow("small"), flow("large")
+    bench = waiting_for(80, small, large)
+    assert bench.spend_all("one", small, 0, 10) == 1
+    bench.run(9_900)
+    assert bench.spend("one", large, 0, 80) is None
+    bench.run(1_000)
+    assert bench.spend("one", large, 0, 80) is not None
+
+
+def test_a_small_request_does_not_pass_by_if_the_large_one_would_wait_longer() -> None:
+    small, large = flow("small"), flow("large")
+    bench = waiting_for(70, small, large)
+    bench.run(4_000)
+    assert bench.spend("one", small, 0, 10) is None
+    bench.run(2_000)
+    assert bench.spend("one", large, 0, 70) is not None
+
+
+def test_lower_lanes_do_not_pass_by_a_request_that_waits() -> None:
+    small, large = flow("small", lane="batch"), flow("large")
+    bench = waiting_for(80, small, large)
+    assert bench.spend("one", small, 0, 10) is None
+
+
 def test_who_is_refused_by_a_limit_of_its_own_holds_nobody_up() -> None:
     share = Scope("share", Caps(requests=1), WINDOW_MS, tenants=frozenset({"a"}))
     bench = Bench(Tree((Scope("all", Caps(requests=10), WINDOW_MS), share)), "one")
@@ -95,8 +138,17 @@ def test_the_oldest_request_of_all_dispatchers_goes_first() -> None:
     assert bench.spend("two", F) is not None
 
 
-def test_a_lanes_pace_spreads_its_requests() -> None:
+def test_a_whole_limit_may_be_used_at_once() -> None:
     bench = Bench(tree(requests=100), "one", policy=AllocationPolicy(LANES))
     bench.queue("one", F, (100, 0, 0))
+    bench.step()
+    assert bench.spend_all("one", F) == 100
+
+
+def test_a_lanes_pace_leaves_room_for_a_higher_one_that_is_in_use() -> None:
+    bench = Bench(tree(requests=100), "one", policy=AllocationPolicy(LANES))
+    bench.queue("one", flow(lane="interactive"), (1, 0, 0))
+    bench.step()
+    bench.queue("one", F, (99, 0, 0))
     bench.step()
     assert 19 <= bench.spend_all("one", F) <= 22
