@@ -23,8 +23,8 @@ from headrace.cli.localkafka.errors import LocalKafkaError
 from headrace.cli.localkafka.node import Node
 from headrace.cli.progress import Reporter
 
-TRAINING_LIMIT_S = 60.0
-KEPT = 4
+TRAINING_LIMIT_S = 180.0
+KEPT = 16
 
 
 def with_ahead_cache(distribution: Distribution, reporter: Reporter) -> Distribution:
@@ -73,7 +73,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _drop_old(folder: Path) -> None:
-    """Each environment's Java has a cache of 70 MB of its own: only the newest few stay."""
+    """Each environment's Java has a cache of 70 MB of its own: only the newest stay."""
     caches = sorted(folder.glob("kafka-*.aot"), key=lambda path: path.stat().st_mtime)
     for old in caches[:-KEPT]:
         old.unlink(missing_ok=True)

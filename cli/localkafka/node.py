@@ -23,7 +23,7 @@ from headrace.cli.localkafka.health import answers_metadata
 from headrace.cli.localkafka.ports import free_ports
 from headrace.cli.localkafka.properties import LOG_FOLDER, Ports, properties_text
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 180.0
 STOP_LIMIT_S = 15.0
 FOLDER_LIMIT_S = 10.0  # how long the JVM of a killed run may take to leave the folder
 PORT_ATTEMPTS = 3

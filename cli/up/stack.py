@@ -29,7 +29,7 @@ from headrace.cli.up.role import Role
 from headrace.cli.up.supervisor import keep_running
 from headrace.schemas.config.load import load
 
-READY_LIMIT_S = 60.0
+READY_LIMIT_S = 180.0
 MOCK_ARGUMENTS = ("--latency-ms", "200", "--tokens-per-s", "80")
 
 

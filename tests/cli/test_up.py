@@ -98,7 +98,7 @@ async def test_a_role_that_cannot_start_is_told_with_its_log(
 async def test_a_request_is_answered_across_a_restart_of_the_stack(tmp_path: Path) -> None:
     for _ in range(2):
         stack = Stack(tmp_path, dispatchers=2, mock_arguments=QUICK_MOCK)
-        async with stack, httpx.AsyncClient(base_url=stack.ingress_url, timeout=30) as client:
+        async with stack, httpx.AsyncClient(base_url=stack.ingress_url, timeout=60) as client:
             answer = await client.post("/v1/chat/completions", json=BODY)
             assert answer.status_code == 200, answer.text
         assert not stack.ingress.running
@@ -116,7 +116,7 @@ async def test_a_killed_dispatcher_is_started_again(
         before = dispatcher.pid
         dispatcher.kill()
         await eventually(lambda: dispatcher.pid != before and dispatcher.running)
-        await stack.dispatchers_ready(within_s=30)
+        await stack.dispatchers_ready()
 
 
 async def test_the_command_prints_a_curl_line_that_works_and_stops_on_a_signal(
@@ -138,7 +138,7 @@ async def test_the_command_prints_a_curl_line_that_works_and_stops_on_a_signal(
     (curl,) = [line for line in printed.splitlines() if line.startswith("  curl ")]
     _, url, _, header, _, body = shlex.split(curl)
     name, _, value = header.partition(": ")
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(url, content=body, headers={name: value})
     assert answer.status_code == 200, answer.text
     process.terminate()

@@ -47,7 +47,7 @@ def stream(written: Replies, ended: list[str], name: str = "r") -> ReplyStream:
 
 async def drained(written: Replies, *streams: ReplyStream) -> None:
     writing = asyncio.create_task(written.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for one in streams:
             await one.drain()
     writing.cancel()

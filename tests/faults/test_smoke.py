@@ -13,7 +13,6 @@ from faults.rig.run import Brokers, play_case
 pytestmark = [
     pytest.mark.smoke,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(240),
 ]
 
 SMOKE = chosen("", smoke=True)

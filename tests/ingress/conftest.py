@@ -37,7 +37,7 @@ async def stand_up(kafka: LocalKafka, topic_prefix: str) -> AsyncIterator[StandU
             dispatcher = await exits.enter_async_context(AnsweringDispatcher(config, answer))
             ingress = await exits.enter_async_context(serving(config))
             http = await exits.enter_async_context(
-                httpx.AsyncClient(base_url=url(ingress), timeout=20)
+                httpx.AsyncClient(base_url=url(ingress), timeout=60)
             )
 
             async def ready() -> bool:

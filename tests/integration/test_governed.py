@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,13 +12,12 @@ from support.eventually import eventually
 from support.http_client import Client
 from support.installation import Installation, chat, installation
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RPM = 30
 WINDOW_MS = 60_000
-WAIT_S = 20
 LEAST = 8
-"""Answered in that time: a tenth of the limit at once, and then at its pace."""
+"""More than a tenth of the limit, which goes at once: the others come at its pace, of the next governor."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -43,16 +41,16 @@ async def test_the_limit_holds_while_the_governor_is_killed_and_started_again(
     (governor,) = running.stack.governors
     bodies = [chat(f"{number} {uuid.uuid4()}", "limited") for number in range(2 * RPM)]
     async with Client(running.url) as client:
-        asking = [
-            asyncio.create_task(client.ask(one, headrace_timeout=str(WAIT_S))) for one in bodies
-        ]
-        await eventually(running.calls, within_s=WAIT_S)
+        asking = [asyncio.create_task(client.ask(one, headrace_timeout="300")) for one in bodies]
+        await eventually(running.calls)
         governor.kill()
         await governor.wait()
         await governor.start()
-        answers = await asyncio.gather(*asking)
+        await eventually(lambda: sum(one.done() for one in asking) >= LEAST, within_s=50)
+        answers = [one.result() for one in asking if one.done()]
+        for one in asking:
+            one.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
     times = sorted(call.received.received_at for call in running.calls())
     assert max(sum(at - WINDOW_MS < one <= at for one in times) for at in times) <= RPM
-    statuses = Counter(answer.status for answer in answers)
-    assert statuses[200] >= LEAST
-    assert statuses == {200: len(times), 504: len(bodies) - len(times)}
+    assert {answer.status for answer in answers} == {200}

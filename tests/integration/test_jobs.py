@@ -14,7 +14,7 @@ from support.installation import Installation, chat, installation
 from support.jobs import submitted
 from support.replicas import Replica, replica
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JSON = {"content-type": "application/json"}
 SLOW = "latency=3000"

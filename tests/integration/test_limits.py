@@ -25,7 +25,7 @@ from support.governor import ScriptedGovernor
 from support.http_client import Answered, Client
 from support.installation import Installation, chat, header, installation
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RPM = 30
 WINDOW_MS = 60_000

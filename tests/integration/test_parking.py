@@ -12,7 +12,7 @@ from support.direct import Direct
 from support.eventually import eventually
 from support.installation import Installation, chat, header, installation
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BEHIND = 40
 SLOW_S = 8
@@ -56,23 +56,23 @@ async def parked_copies(running: Installation) -> dict[bytes, bytes | None]:
     return found
 
 
-async def slow_with_followers(running: Installation) -> Direct:
+async def slow_with_followers(running: Installation, script: str) -> Direct:
     """A slow call in a partition, and the many that came after it, all of them answered."""
-    slow = await Direct.send(running, f"latency={SLOW_S * 1000}")
+    slow = await Direct.send(running, script)
     await slow.called()
     lane = running.topics.requests("standard")
-    for n in range(2 * BEHIND):
-        last = await running.produce(lane, chat(f"{slow.id} {n}"), partition=0)
+    followers = [chat(f"{slow.id} {n}") for n in range(2 * BEHIND)]
+    last = await running.produce_all(lane, followers, partition=0)
 
     async def moved_on() -> bool:
-        return await committed(running) > last[1]
+        return await committed(running) > last
 
     await eventually(moved_on, every_s=0.2)
     return slow
 
 
 async def test_a_slow_call_is_parked_and_its_partition_goes_on(running: Installation) -> None:
-    slow = await slow_with_followers(running)
+    slow = await slow_with_followers(running, f"latency={SLOW_S * 1000}")
     assert not await slow.finals(), "the call was to run still"
     assert slow.id.encode() in await parked_copies(running)
     assert await slow.outcome() == ("completed", "")
@@ -98,7 +98,7 @@ async def test_a_slow_call_is_parked_and_its_partition_goes_on(running: Installa
 async def test_a_parked_call_whose_process_died_is_made_again_by_its_copy(
     running: Installation,
 ) -> None:
-    slow = await slow_with_followers(running)
+    slow = await slow_with_followers(running, "fail=1xstall")
     (dispatcher,) = running.stack.dispatchers
     dispatcher.kill()
     await dispatcher.wait()

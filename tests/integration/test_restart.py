@@ -63,7 +63,7 @@ async def test_a_killed_ingress_serves_again_once_it_is_started(
     with pytest.raises(aiohttp.ClientError):
         await waiting
     await ingress.start()
-    await ingress.ready(30)
+    await ingress.ready(120)
     answers = await asyncio.gather(*(client.ask(chat(f"after it {n}")) for n in range(20)))
     assert {answer.status for answer in answers} == {200}
 
@@ -92,5 +92,5 @@ async def test_a_dispatcher_stopped_while_it_gets_its_partitions_ends_cleanly(
         dispatcher.terminate()
         assert await dispatcher.wait() == 0
         await dispatcher.start()
-        await dispatcher.ready(30)
+        await dispatcher.ready(120)
     assert (await client.ask(chat("after three restarts"))).status == 200

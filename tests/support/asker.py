@@ -87,9 +87,10 @@ class Asker:
             await asyncio.sleep(0.01)
 
     def _send(self) -> None:
-        while (ticket := self.holder.spend(FLOW, 1, 1, mono_ms())) is not None:
-            self.spends.append(time.monotonic())
-            self.holder.release(ticket, mono_ms())
+        at_ms = mono_ms()
+        while (ticket := self.holder.spend(FLOW, 1, 1, at_ms)) is not None:
+            self.spends.append(at_ms / 1000)
+            self.holder.release(ticket, at_ms)
         self.holder.want(FLOW, [Want(1, 1, 1, TOLD)], mono_ms())
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 import aiohttp
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 JSON = {"content-type": "application/json"}
 
 

@@ -1,5 +1,6 @@
 """A whole installation of real processes on the session's Kafka, and plain Kafka clients beside it."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -72,7 +73,17 @@ class Installation:
             await producer.stop()
         return ack.partition, ack.offset
 
-    async def read(self, topic: str, count: int = 1, within_s: float = 20.0) -> list[Record]:
+    async def produce_all(self, topic: str, values: Sequence[bytes], partition: int) -> int:
+        """Write many records without headers; returns the last one's offset."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all")
+        await producer.start()
+        try:
+            acks = [await producer.send(topic, value, partition=partition) for value in values]
+            return max(ack.offset for ack in await asyncio.gather(*acks))
+        finally:
+            await producer.stop()
+
+    async def read(self, topic: str, count: int = 1, within_s: float = 120.0) -> list[Record]:
         """The first `count` records of a topic. Raises `AssertionError` when fewer come in time."""
         records: list[Record] = []
         async with _reader(self.bootstrap, topic) as consumer:
@@ -83,7 +94,7 @@ class Installation:
         return records
 
     async def read_matching(
-        self, topic: str, wanted: Callable[[Record], bool], within_s: float = 20.0
+        self, topic: str, wanted: Callable[[Record], bool], within_s: float = 120.0
     ) -> list[Record]:
         """What a topic holds that is `wanted`, once there is any."""
 

@@ -40,7 +40,7 @@ async def running(*arguments: str) -> AsyncIterator[Running]:
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         yield Running(line.split("listening on ")[1].split(" ")[0], process)
     finally:
         if process.returncode is None:
@@ -79,7 +79,7 @@ async def test_sigterm_ends_it_and_the_log(tmp_path: Path) -> None:
         waiting = asyncio.create_task(stalled)
         await eventually(lambda: read_log(log))
         upstream.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(upstream.process.wait(), 10) == 0
+        assert await asyncio.wait_for(upstream.process.wait(), 60) == 0
         with pytest.raises(httpx.TransportError):
             await waiting
     (call,) = read_log(log)

@@ -28,7 +28,7 @@ ERROR_CLASSES: dict[int, type[openai.APIStatusError]] = {
 
 def client_of(upstream: MockUpstream, *, retries: int = 0) -> AsyncOpenAI:
     """The async client with its own retries off."""
-    return AsyncOpenAI(base_url=upstream.base_url, api_key="k", max_retries=retries, timeout=20)
+    return AsyncOpenAI(base_url=upstream.base_url, api_key="k", max_retries=retries, timeout=60)
 
 
 async def test_a_chat_is_answered(upstream: MockUpstream) -> None:

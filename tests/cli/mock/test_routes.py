@@ -13,7 +13,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 def client_of(upstream: MockUpstream) -> httpx.AsyncClient:
     """A plain HTTP client."""
-    return httpx.AsyncClient(base_url=upstream.url, timeout=10)
+    return httpx.AsyncClient(base_url=upstream.url, timeout=60)
 
 
 async def ask(client: httpx.AsyncClient, script: str = "", **headers: str) -> httpx.Response:

@@ -38,7 +38,7 @@ async def exchange(upstream: MockUpstream, request: bytes) -> Wire:
     writer.write(request)
     received, reset = bytearray(), False
     try:
-        while part := await asyncio.wait_for(reader.read(65536), 10):
+        while part := await asyncio.wait_for(reader.read(65536), 60):
             received += part
     except ConnectionResetError:
         reset = True

@@ -60,7 +60,7 @@ async def test_an_outage_longer_than_the_time_out_ends_no_sender(tmp_path: Path)
         sending = [asyncio.create_task(outbox.send(topic, HALF_A_BATCH)) for _ in range(6)]
         await eventually(lambda: warnings.codes.count("KafkaTimeoutError") > 2)
         await kafka.node.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             acks = await asyncio.gather(*sending)
         assert sorted(ack.offset for ack in acks) == [1, 2, 3, 4, 5, 6]
         assert "kafka_producer_replaced" not in warnings.codes
@@ -72,7 +72,7 @@ async def test_an_outbox_closes_while_kafka_is_away(tmp_path: Path) -> None:
         await outbox.send(topic, b"before")
         await kafka.node.kill()
         ack = await outbox.post(topic, b"never")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await outbox.close()
         assert isinstance(ack.exception(), KafkaError)
 

@@ -120,7 +120,7 @@ async def test_a_part_that_is_cancelled_from_beneath_ends_the_process(
     await create_topics(config)
     async with dispatching(config) as (app, running):
         app._tasks[0].cancel()
-        await asyncio.wait((running,), timeout=20)
+        await asyncio.wait((running,), timeout=60)
         assert isinstance(running.exception(), RuntimeError)
 
 

@@ -67,7 +67,7 @@ async def test_connections_of_closed_gates_end_with_the_session() -> None:
         async with calling(upstream.base_url, gated=True) as caller:
             assert (await caller.call(BODY, gate=closed)).withheld
             (connection,) = await eventually(lambda: upstream.connections)
-        await asyncio.wait_for(connection.until_gone(), 10)
+        await asyncio.wait_for(connection.until_gone(), 60)
 
 
 async def test_the_gate_is_asked_once_and_with_the_connection_in_hand() -> None:

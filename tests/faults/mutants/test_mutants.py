@@ -40,7 +40,6 @@ def test_each_mutant_fits_the_product_as_it_is() -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "mutant", [None, *(mutant for mutant in MUTANTS if mutant.scenario == SMOKE)]
 )

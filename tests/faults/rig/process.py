@@ -12,7 +12,7 @@ from pathlib import Path
 from headrace.cli.lifeline import Child, Lifeline
 from headrace.cli.up.http import status_of
 
-READY_LIMIT_S = 60.0
+READY_LIMIT_S = 120.0
 POLL_S = 0.05
 ARMED = Path(__file__).with_name("armed.py")
 

@@ -29,7 +29,7 @@ async def pair_up(kafka: LocalKafka, topic_prefix: str, tmp_path: Path) -> Async
             for _ in range(2):
                 ingress = await exits.enter_async_context(serving(config))
                 pair.ingresses.append(ingress)
-                client = httpx.AsyncClient(base_url=url(ingress), timeout=30)
+                client = httpx.AsyncClient(base_url=url(ingress), timeout=60)
                 pair.http.append(await exits.enter_async_context(client))
             for http in pair.http:
                 await eventually(lambda http=http: ready(http))

@@ -182,7 +182,7 @@ async def test_a_wait_ends_with_the_job_as_it_is(pair_up: PairUp) -> None:
     location = (await pair.first.post("/v1/jobs", content=submitted(INNER), headers=JSON)).headers[
         "location"
     ]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         found = await pair.second.get(location, params={"wait": "0.2"})
     assert (found.status_code, found.json()["state"]) == (200, "queued")
 
