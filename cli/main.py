@@ -55,6 +55,7 @@ ENTRIES = (
         "drain", "headrace.cli.settings.pause_command:drain", "Hold it, but spend what was granted."
     ),
     Entry("resume", "headrace.cli.settings.pause_command:resume", "End a pause or a drain."),
+    Entry("breaker", "headrace.cli.breaker.command:app", "See and set breakers of deployments."),
     Entry("config", "headrace.cli.config_command:app", "Check and show a configuration."),
     Entry("keys", "headrace.cli.keys_command:app", "Create API keys."),
     Entry("mock", "headrace.cli.mock.command:mock", "Run a scripted upstream."),

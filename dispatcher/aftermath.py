@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import assert_never
 
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import ReplyStream
 from headrace.dispatcher.metrics import Metrics
@@ -36,6 +37,7 @@ class Aftermath:
         clock: Clock,
         seats: Seats,
         ambiguous: AmbiguousPolicy,
+        breakers: Breakers,
     ) -> None:
         self._repeats = repeats
         self._settlement = settlement
@@ -44,6 +46,7 @@ class Aftermath:
         self._clock = clock
         self._seats = seats
         self._ambiguous = ambiguous
+        self._breakers = breakers
 
     async def judge(
         self,
@@ -71,6 +74,7 @@ class Aftermath:
             roll=random.random(),  # noqa: S311 - jitter, not a secret
             call_ms=call_ms,
             elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
+            outage=self._breakers.outage(deployment, now_ms),
         )
         match verdict:
             case Settle(outcome):

@@ -17,28 +17,21 @@ from uuid import uuid4
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from headrace.dispatcher.arrivals import Arrivals
-from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.gate import Gatekeeper
 from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.kafka.wiring import Wiring
-from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.operated import Operated
-from headrace.dispatcher.parking import Parking, ParkingPolicy
-from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
-from headrace.dispatcher.recovery import Recovery
-from headrace.dispatcher.repeats import Repeats
+from headrace.dispatcher.parts import Parts, dispatcher_of
 from headrace.dispatcher.seats import Seats
-from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.upstreams import OpenAIUpstream
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.names import Ambiguous
 from headrace.telemetry.garbage import calm
 from headrace.telemetry.logs import Log, configure, get_log
 from headrace.telemetry.probe import Probe
@@ -68,48 +61,31 @@ class App:
         self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
         seats = Seats(config.deployments)
         governed = Governed(config)
-        self._gates = self._gatekeeper(governed, seats, metrics)
+        breakers = Breakers(config, self._fleet.own)
+        self._gates = self._gatekeeper(governed, seats, breakers, metrics)
         self._kafka = Wiring(
             config,
             fleet=self._fleet,
             clock=self._clock,
             metrics=metrics,
             log=log,
+            breakers=breakers,
             in_hand=self._gates.credits if self._gates is not None else None,
         )
         self._upstream = OpenAIUpstream(config.deployments, config.dispatcher, governed.deployments)
-        self._settlement = self._settlement_of(metrics)
-        ambiguous = AmbiguousPolicy(
-            {model: Ambiguous(one.ambiguous) for model, one in config.models.items()}
-        )
-        recovery = Recovery(
-            config,
-            journals=self._kafka.journals,
-            chains=self._kafka.chains,
-            settlement=self._settlement,
-            ambiguous=ambiguous,
-            metrics=metrics,
-        )
-        self._dispatcher = Dispatcher(
-            config,
-            sources=self._kafka.sources,
-            attempts=self._attempts(seats, metrics, ambiguous),
-            settlement=self._settlement,
-            arrivals=Arrivals(
+        self._dispatcher = dispatcher_of(
+            Parts(
                 config,
-                recovery=recovery,
-                settlement=self._settlement,
-                journals=self._kafka.journals,
+                kafka=self._kafka,
+                upstream=self._upstream,
+                seats=seats,
+                breakers=breakers,
+                gates=self._gates,
+                fleet=self._fleet,
                 metrics=metrics,
                 clock=self._clock,
-            ),
-            recovery=recovery,
-            parking=self._parking(metrics),
-            seats=seats,
-            fleet=self._fleet,
-            metrics=metrics,
-            clock=self._clock,
-            gates=self._gates,
+                log=log,
+            )
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -151,6 +127,7 @@ class App:
         self._background(*self._kafka.writers(), membership.beat())
         await self._kafka.reach.patiently(membership.catch_up)
         await self._kafka.reach.patiently(self._kafka.settings(self._operated).catch_up)
+        await self._kafka.reach.patiently(self._kafka.obey)
         self._background(*await self._kafka.join(self._dispatcher))
         self._state = _State.SERVING
         self._log.info("dispatcher_ready", process=self._fleet.own)
@@ -179,7 +156,9 @@ class App:
             self._gates.credits.rest()
         self._dispatcher.stop()
 
-    def _gatekeeper(self, governed: Governed, seats: Seats, metrics: Metrics) -> Gatekeeper | None:
+    def _gatekeeper(
+        self, governed: Governed, seats: Seats, breakers: Breakers, metrics: Metrics
+    ) -> Gatekeeper | None:
         """None where no deployment has limits by the minute: then nothing of it runs."""
         if not governed.deployments:
             return None
@@ -188,55 +167,9 @@ class App:
             governed,
             self._fleet.own,
             seats=seats,
+            breakers=breakers,
             metrics=metrics,
             clock=self._clock,
-        )
-
-    def _settlement_of(self, metrics: Metrics) -> Settlement:
-        return Settlement(
-            topics=self._kafka.topics,
-            outbox=self._kafka.finals,
-            bulk=self._kafka.bulk,
-            replies=self._kafka.replies,
-            states=self._kafka.states,
-            events=self._kafka.events,
-            journals=self._kafka.journals,
-            metrics=metrics,
-            ended=self._kafka.chains.end,
-            log=self._log,
-        )
-
-    def _parking(self, metrics: Metrics) -> Parking:
-        limits = self._config.dispatcher
-        policy = ParkingPolicy(
-            after_s=limits.park_after_s,
-            behind=limits.park_behind,
-            window=limits.partition_window,
-            longest_call_ms=round(
-                max(one.timeouts.total_s for one in self._config.deployments) * 1000
-            ),
-        )
-        return Parking(
-            policy,
-            topics=self._kafka.topics,
-            settlement=self._settlement,
-            journals=self._kafka.journals,
-            metrics=metrics,
-        )
-
-    def _attempts(self, seats: Seats, metrics: Metrics, ambiguous: AmbiguousPolicy) -> Attempts:
-        return Attempts(
-            upstream=self._upstream,
-            repeats=Repeats(self._config.models),
-            replies=self._kafka.replies,
-            settlement=self._settlement,
-            journals=self._kafka.journals,
-            metrics=metrics,
-            clock=self._clock,
-            seats=seats,
-            directory=self._kafka.directory,
-            ambiguous=ambiguous,
-            fleet=self._fleet,
         )
 
     def _problems(self) -> list[str]:

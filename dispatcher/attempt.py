@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import cast
 
 from headrace.dispatcher.aftermath import Aftermath, Again
+from headrace.dispatcher.breakers.board import Breakers
+from headrace.dispatcher.breakers.watch import Watch
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.gate import Gate
 from headrace.dispatcher.kafka.directory import Directory
@@ -13,7 +15,7 @@ from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import cancelled
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
-from headrace.dispatcher.ports import Call, CallEnd, Clock, Upstream
+from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward, Upstream
 from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
@@ -46,6 +48,7 @@ class Attempts:
         directory: Directory,
         ambiguous: AmbiguousPolicy,
         fleet: Fleet,
+        breakers: Breakers,
     ) -> None:
         self._ambiguous = ambiguous
         self._fleet = fleet
@@ -58,6 +61,7 @@ class Attempts:
             clock=clock,
             seats=seats,
             ambiguous=ambiguous,
+            breakers=breakers,
         )
         self._upstream = upstream
         self._repeats = repeats
@@ -96,10 +100,11 @@ class Attempts:
         again: Again,
         back: Back,
         gate: Gate | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Make the attempt and settle it; `freed` is called when the call has left its seat.
 
-        Where there is a `gate`, nothing is sent unless it opens.
+        Where there is a `gate`, nothing is sent unless it opens. `watch` is told how the call goes.
         """
         address = waiting.record.reply
         if address is not None and not self._directory.knows(address):
@@ -120,7 +125,7 @@ class Attempts:
         stream = self._open(waiting, deployment)
         began_s = self._clock.monotonic()
         try:
-            end = await self._call(waiting, deployment, stream, now_ms, gate)
+            end = await self._call(waiting, deployment, stream, now_ms, gate, watch)
         finally:
             freed()
         seconds = self._clock.monotonic() - began_s
@@ -221,6 +226,7 @@ class Attempts:
         stream: ReplyStream | None,
         now_ms: int,
         gate: Gate | None,
+        watch: Watch | None,
     ) -> CallEnd | None:
         """Make the call. None: it was cancelled by its owner, or its stream could not be written."""
         call = Call(
@@ -238,8 +244,12 @@ class Attempts:
         self._calling[waiting.id] = task
         self.running.add(waiting)
         waiting.began_s = self._clock.monotonic()
+        forward: Forward = stream.forward if stream else _nowhere
+        if watch is not None:
+            watch.sent()
+            forward = watch.forwarding(forward)
         try:
-            return await self._upstream.call(call, stream.forward if stream else _nowhere)
+            end = await self._upstream.call(call, forward)
         except asyncio.CancelledError:
             if self._aborting:
                 self._journals.give_up(waiting.tenure, waiting.offset)
@@ -247,6 +257,10 @@ class Attempts:
             # A cancel of one request, not of this process: the task goes on and settles it.
             task.uncancel()
             return None
+        else:
+            if watch is not None:
+                watch.ended(end)
+            return end
         finally:
             self.running.discard(waiting)
             if self._calling.get(waiting.id) is task:

@@ -5,6 +5,7 @@ A shell around `credits`, `costs` and `routes`: it has the clock and tells the m
 
 from collections.abc import Callable
 
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.costs import Costs
 from headrace.dispatcher.credits import Credits, Promise
 from headrace.dispatcher.flows import FlowQueues
@@ -59,16 +60,18 @@ class Gatekeeper:
         process: ProcessId,
         *,
         seats: Seats,
+        breakers: Breakers,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._governed = governed
+        self._breakers = breakers
         self._clock = clock
         self._metrics = metrics
         self._costs = Costs(config.models)
         self._seats = seats
         self.flows = FlowQueues(list(config.lanes), config.dispatcher.lower_lane_share)
-        self.routes = Routes(governed, self.flows, seats)
+        self.routes = Routes(governed, self.flows, seats, breakers.attitude)
         holder = Holder(process, Timing(), self._mono_ms())
         self.credits = Credits(holder, self.flows, seats, governed.deployments)
 
@@ -97,11 +100,13 @@ class Gatekeeper:
 
     def covers(self) -> Callable[[Waiting], bool]:
         """Says of a request, now, whether it may be dispatched: there are a seat and credits."""
-        valid = self.credits.valid(self._mono_ms())
+        valid, now_ms = self.credits.valid(self._mono_ms()), self._clock.now_ms()
 
         def covered(waiting: Waiting) -> bool:
             flow = waiting.flow
             if flow is None or self._seats.room(flow.deployment) <= 0:
+                return False
+            if not self._breakers.lets(flow.deployment, waiting, now_ms):
                 return False
             if flow.deployment not in self._governed.deployments:
                 return True

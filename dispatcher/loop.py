@@ -16,6 +16,8 @@ from typing import assert_never
 
 from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.breakers.board import Breakers
+from headrace.dispatcher.calls import Calls
 from headrace.dispatcher.cancels import Cancels
 from headrace.dispatcher.departures import Departures
 from headrace.dispatcher.fleet import Fleet
@@ -24,6 +26,7 @@ from headrace.dispatcher.lanes import LaneQueues
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import Ending, cancelled, of_error
 from headrace.dispatcher.parking import MARGIN_MS, Parking
+from headrace.dispatcher.placing import Placing
 from headrace.dispatcher.policy.decide import decide
 from headrace.dispatcher.ports import Clock, Sources
 from headrace.dispatcher.recovery import Recovery
@@ -54,11 +57,13 @@ class Dispatcher:
         *,
         sources: Sources,
         attempts: Attempts,
+        calls: Calls,
         settlement: Settlement,
         arrivals: Arrivals,
         recovery: Recovery,
         parking: Parking,
         seats: Seats,
+        breakers: Breakers,
         fleet: Fleet,
         metrics: Metrics,
         clock: Clock,
@@ -67,24 +72,26 @@ class Dispatcher:
         self._config = config
         self._sources = sources
         self._attempts = attempts
+        self._calls = calls
         self._settlement = settlement
         self._arrivals = arrivals
         self._recovery = recovery
         self._parking = parking
         self._standing = Standing(fleet, clock, sources)
         self._seats = seats
+        self._breakers = breakers
+        self._placing = Placing(seats, breakers)
         self._fleet = fleet
         self._metrics = metrics
         self._clock = clock
         self._gates = gates
-        flows = gates.flows if gates is not None else None
-        self._queues = LaneQueues(list(config.lanes), config.dispatcher.lower_lane_share, flows)
+        share, flows = config.dispatcher.lower_lane_share, gates.flows if gates else None
+        self._queues = LaneQueues(list(config.lanes), share, flows)
         self._waits = Waits(config.dispatcher)
         self._cancels = Cancels()
         self._tasks = Tasks(self.fail)
         self._delay = Departures(settlement, self._waits, self._tasks).start
-        self._swept_ms = 0
-        self._stopping = False
+        self._swept_ms, self._stopping = 0, False
         self.failure: BaseException | None = None
 
     async def run(self) -> None:
@@ -113,13 +120,11 @@ class Dispatcher:
     def _serve(self, model: ModelName, now_ms: int) -> None:
         """Decide about requests of `model` in their order for as long as one can start."""
         while True:
-            deployment = self._seats.free(model)
-            waiting = self._queues.pick(model) if deployment is not None else None
-            if waiting is None:
+            free = self._placing.free(model, now_ms)
+            waiting = self._queues.pick(model) if free is not None else None
+            if free is None or waiting is None:
                 return
-            if waiting.history:
-                barred = {name for name, until in waiting.barred.items() if until > now_ms}
-                deployment = self._seats.again(model, waiting.tried, frozenset(barred))
+            deployment = self._placing.place(waiting, free, now_ms)
             self._act(waiting, self._decide(waiting, now_ms, deployment))
 
     def _serve_covered(self, gates: Gatekeeper, now_ms: int) -> None:
@@ -145,14 +150,21 @@ class Dispatcher:
             cancelled=waiting.id in self._cancels,
             deployment=on,
             slow_ms=self._attempts.slow_ms(waiting.model),
+            until_ms=self._placing.until_ms(waiting, now_ms) if on is None else 0,
         )
 
     def _act(self, waiting: Waiting, verdict: Before) -> None:
         match verdict:
             case Dispatch(deployment):
-                self._call(waiting, deployment)
-            case Defer():
+                call = self._calls.begin(
+                    waiting, deployment, again=self._wait_here, back=self._take_back
+                )
+                self._tasks.spawn(call)
+            case Defer(0):
                 self._waits.look_again(waiting, self._clock.now_ms())
+            case Defer(until_ms):
+                self._metrics.deferred.inc()
+                self._hold(waiting, until_ms, self._clock.now_ms())
             case Drop():
                 pass  # not started here: whoever owns the partition now reads it again
             case Cancel():
@@ -163,28 +175,6 @@ class Dispatcher:
                 self._end(waiting, of_error(Outcome.FAILED, code, message))
             case _:
                 assert_never(verdict)
-
-    def _call(self, waiting: Waiting, deployment: DeploymentName) -> None:
-        self._seats.take(deployment)
-        gates = self._gates
-        gate = gates.gate(waiting, self._clock.now_ms()) if gates is not None else None
-
-        def freed() -> None:
-            self._seats.give_back(deployment)
-            if gate is not None:
-                gate.close()
-            self._sources.wake()
-
-        self._tasks.spawn(
-            self._attempts.run(
-                waiting,
-                deployment,
-                freed=freed,
-                again=self._wait_here,
-                back=self._take_back,
-                gate=gate,
-            )
-        )
 
     def _take_back(self, waiting: Waiting) -> None:
         if self._stopping and waiting.started:
@@ -213,8 +203,8 @@ class Dispatcher:
             return False
         if waiting.due_ms >= waiting.deadline_ms:
             self._act(waiting, Expire("it is not to be sent before its deadline"))
-        elif not self._wait_here(waiting, waiting.due_ms):
-            self._delay(waiting, now_ms)
+        else:
+            self._hold(waiting, waiting.due_ms, now_ms)
         return True
 
     def _wake_due(self, now_ms: int) -> None:
@@ -226,8 +216,8 @@ class Dispatcher:
             elif left_ms <= 0:
                 self._metrics.retry_late.observe(-left_ms / 1000)
                 self._push(waiting, first=True)
-            elif not self._wait_here(waiting, waiting.due_ms):
-                self._delay(waiting, now_ms)
+            else:
+                self._hold(waiting, waiting.due_ms, now_ms)
 
     def _end_parking(self, waiting: Waiting, now_ms: int) -> None:
         end = self._recovery.matured(waiting, self._fleet.alive, self._push)
@@ -242,16 +232,24 @@ class Dispatcher:
         await self._standing.prove()
         self.revoked()
 
+    def _hold(self, waiting: Waiting, due_ms: int, now_ms: int) -> None:
+        """Let a request wait, here or in the delay topics."""
+        if not self._waits.keep(waiting, due_ms, now_ms):
+            waiting.due_ms = due_ms
+            self._delay(waiting, now_ms)
+
     def _wait_here(self, waiting: Waiting, due_ms: int) -> bool:
         return self._waits.keep(waiting, due_ms, self._clock.now_ms())
 
     def _sweep(self, now_ms: int) -> None:
-        """Answer what waits for a seat and ran out of time, or was taken back, without its turn."""
+        """See to what waits for a seat and ran out of time, was taken back, or is refused everywhere."""
         if now_ms - self._swept_ms < TICK_S * 1000:
             return
         self._swept_ms = now_ms
+        self._breakers.turn(now_ms)
+        stuck = self._placing.stuck(now_ms)
         over = self._queues.take(
-            lambda w: w.deadline_ms <= now_ms or w.id in self._cancels or not w.ours
+            lambda w: w.deadline_ms <= now_ms or w.id in self._cancels or not w.ours or stuck(w)
         )
         if self._cancels.are_new():
             # The call of a parked one runs elsewhere, and is ended there.
@@ -262,6 +260,7 @@ class Dispatcher:
             self._gates.routes.move(now_ms)
         for waiting in self._parking.due(self._attempts.running, self._clock.monotonic()):
             self._tasks.spawn(self._parking.park(waiting, now_ms))
+        self._metrics.breakers(self._breakers.switches())
         self._metrics.observe(self._queues.records, len(self._waits), self._seats.in_use)
 
     def cancel(self, cancel: CancelRecord) -> None:
@@ -283,6 +282,7 @@ class Dispatcher:
         """Start nothing more. Waits in memory go on in the delay topics."""
         self._stopping = self._waits.closed = True
         now_ms = self._clock.now_ms()
+        self._breakers.rest(now_ms)
         begun = self._waits.take(lambda w: w.started)
         for waiting in begun + self._queues.take(lambda w: w.started):
             waiting.due_ms = max(waiting.due_ms, now_ms)

@@ -1,15 +1,30 @@
 """The dispatcher's metrics, by the names of docs/reference/metrics.md. No ids, no tenants as labels."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from headrace.dispatcher.breakers.switch import Switch
 from headrace.dispatcher.outcome import Ending, queue_ms
 from headrace.dispatcher.policy.signals import Signal, classify
 from headrace.dispatcher.ports import CallEnd
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.breakers import State
 from headrace.schemas.names import DeploymentName, LaneName
 
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 3600)
+
+_BREAKER_CODES = {
+    State.CLOSED: 0,
+    State.RAMP: 1,
+    State.HALF_OPEN: 2,
+    State.OPEN: 3,
+    State.FORCED_OPEN: 4,
+    State.FORCED_CLOSED: 5,
+    State.METRICS_ONLY: 6,
+    State.DISABLED: 7,
+}
 
 
 class Metrics:
@@ -20,6 +35,7 @@ class Metrics:
         self._of_requests(registry)
         self._of_the_journal(registry)
         self._of_limits(registry)
+        self._of_breakers(registry)
         self._of_now(registry)
 
     def _of_requests(self, registry: CollectorRegistry) -> None:
@@ -104,6 +120,26 @@ class Metrics:
             registry=registry,
         )
 
+    def _of_breakers(self, registry: CollectorRegistry) -> None:
+        self._breaker_state = Gauge(
+            "headrace_breaker_state",
+            "The breaker as this process obeys it: 0 closed, 1 ramp, 2 half open, 3 open, 4 forced open, "
+            "5 forced closed, 6 metrics only, 7 disabled.",
+            ("deployment",),
+            registry=registry,
+        )
+        self._breaker_trips = Counter(
+            "headrace_breaker_local_trips",
+            "Times this process refused calls for a second, since all of the last ones had failed.",
+            ("deployment",),
+            registry=registry,
+        )
+        self.deferred = Counter(
+            "headrace_breaker_deferrals",
+            "Requests put off since no deployment of their model could be called.",
+            registry=registry,
+        )
+
     def _of_now(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, what: str, *labels: str) -> Gauge:
             return Gauge(f"headrace_{name}", what, labels, registry=registry)
@@ -169,6 +205,14 @@ class Metrics:
         self.waiting_retries.set(timers)
         for deployment, count in in_flight.items():
             self.in_flight.labels(deployment).set(count)
+
+    def breakers(self, switches: Iterable[Switch]) -> None:
+        """What this process may call."""
+        for switch in switches:
+            self._breaker_state.labels(switch.deployment).set(_BREAKER_CODES[switch.state])
+            if switch.trips:
+                self._breaker_trips.labels(switch.deployment).inc(switch.trips)
+                switch.trips = 0
 
     def rebalanced(self, assignments: int) -> None:
         """Assignments taken since the start."""

@@ -43,6 +43,7 @@ class Repeats:
         roll: float,
         call_ms: int,
         elsewhere: bool,
+        outage: bool = False,
     ) -> After:
         """The verdict on a call that took `call_ms`; see `after_call`."""
         budget = self._budget(model)
@@ -56,6 +57,7 @@ class Repeats:
             service_ms=self._times.typical_ms(model),
             credit_ms=0 if good else budget.wait_ms(now_s),
             elsewhere=elsewhere,
+            outage=outage,
         )
         if isinstance(verdict, Retry) and verdict.budgeted:
             budget.spend(now_s)

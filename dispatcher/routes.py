@@ -1,6 +1,6 @@
 """Route first, then ask: the one deployment whose credits a request waits for. No I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from headrace.dispatcher.flows import FlowQueues
@@ -9,6 +9,7 @@ from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import DeploymentConfig
 from headrace.schemas.limits import Flow, Units
+from headrace.schemas.names import DeploymentName
 
 MOVE_MS: Final = 500
 """What is not granted within this time may be asked for at another deployment of the model."""
@@ -16,12 +17,21 @@ LOOKED_AT: Final = 16
 """So many requests of each flow are looked at for that: as many as the owner is told of."""
 
 Choice = tuple[DeploymentConfig, Flow, Units]
+Attitude = Callable[[DeploymentName, Waiting, int], int]
+"""Of a deployment's breaker to a request now: -1: it looks for one to try, 0, 3: it is refused."""
 
 
 class Routes:
     """Puts requests into flows."""
 
-    def __init__(self, governed: Governed, flows: FlowQueues, seats: Seats) -> None:
+    def __init__(
+        self,
+        governed: Governed,
+        flows: FlowQueues,
+        seats: Seats,
+        attitude: Attitude = lambda _name, _waiting, _now_ms: 0,
+    ) -> None:
+        self._attitude = attitude
         self._governed = governed
         self._flows = flows
         self._seats = seats
@@ -32,7 +42,10 @@ class Routes:
         Deployments that asked to be left alone, or that it was sent to, come last; one that comes back
         without a call stays where it was.
         """
-        if waiting.flow is not None and not self._avoided(waiting, now_ms, waiting.flow.deployment):
+        if (
+            waiting.flow is not None
+            and self._avoided(waiting, now_ms, waiting.flow.deployment) <= 0
+        ):
             return True
         choices = list(self._choices(waiting))
         if not choices:
@@ -63,7 +76,7 @@ class Routes:
             for one in self._choices(waiting)
             if one[0] is not here
             and self._seats.room(one[0].name) > 0
-            and not self._avoided(waiting, now_ms, one[0].name)
+            and self._avoided(waiting, now_ms, one[0].name) <= 0
         ]
         best = min(others, key=lambda one: self._queue(one[0], 1), default=None)
         if best is not None and self._queue(best[0], 1) <= self._queue(here, 0):
@@ -83,10 +96,11 @@ class Routes:
         _, waiting.flow, waiting.units = choice
         waiting.routed_ms = now_ms
 
-    def _avoided(self, waiting: Waiting, now_ms: int, deployment: str) -> int:
-        """0: gladly, 1: it was tried there, 2: it may not go there yet."""
-        if not waiting.history:
-            return 0
+    def _avoided(self, waiting: Waiting, now_ms: int, deployment: DeploymentName) -> int:
+        """-1: first of all, 0: gladly, 1: it was tried there, 2: it may not go there yet, 3: nobody may."""
+        attitude = self._attitude(deployment, waiting, now_ms)
+        if attitude > 0 or not waiting.history:
+            return attitude
         if any(name == deployment and until > now_ms for name, until in waiting.barred.items()):
             return 2
         return int(deployment in waiting.tried)

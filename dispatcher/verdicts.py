@@ -21,6 +21,9 @@ class Dispatch(msgspec.Struct, frozen=True):
 class Defer(msgspec.Struct, frozen=True):
     """No seat is free for it; it keeps its place. Never an attempt."""
 
+    until_ms: int = 0
+    """No deployment takes it before this time (epoch ms); 0: one may at any moment."""
+
 
 class Settle(msgspec.Struct, frozen=True):
     """The upstream's answer, whatever its status, is the request's answer."""

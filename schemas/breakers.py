@@ -81,7 +81,7 @@ class Probe(msgspec.Struct, frozen=True, array_like=True):
     number: Number
     """Never used twice by one owner."""
     holder: str
-    """The dispatcher's session that it is lent to."""
+    """The dispatcher process that it is lent to."""
     expires_ms: Number
     """Without an end by then (epoch ms) it has failed."""
     end: ProbeEnd | None = None

@@ -43,6 +43,7 @@ class Code(StrEnum):
     UPSTREAM_STREAM_BROKEN = "upstream_stream_broken"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
     REPLY_LOST = "reply_lost"
     CLIENT_TOO_SLOW = "client_too_slow"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
@@ -158,6 +159,10 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     ),
     Code.UPSTREAM_UNREACHABLE: _ours(502, "No connection to the upstream.", retryable=False),
     Code.UPSTREAM_TIMEOUT: _ours(504, "The upstream did not answer in time.", retryable=False),
+    Code.UPSTREAM_UNAVAILABLE: _ours(
+        503,
+        "Ask again later, or with a longer deadline: it would wait until the model answers again.",
+    ),
     Code.AMBIGUOUS_CALL: _ours(
         502,
         "The call may have reached the upstream before a crash; make sure before you ask again.",

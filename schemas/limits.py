@@ -25,6 +25,9 @@ LIMIT_PARTITION: Final = 0
 """Of `limits.reports` and `limits.grants`: all limits of an installation are one domain so far, so that
 one owner sees every scope that a request must fit."""
 
+NO_SESSION: Final = ""
+"""In a report of a process that asks for no credits: it tells of its calls only."""
+
 Epoch = NewType("Epoch", int)
 """Counts the owners of one partition. 0: none yet."""
 
@@ -98,7 +101,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag="report.1"):
     last: bool = False
     """The session is over: nothing in hand, nothing in use."""
     outcomes: msgspec.Raw = msgspec.Raw(b"[]")
-    """Room for how calls ended, by the second they were started."""
+    """How calls ended, and what probes wait for; see `outcomes`."""
     headers: msgspec.Raw = msgspec.Raw(b"[]")
     """Room for what upstreams told of their limits."""
 

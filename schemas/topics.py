@@ -32,6 +32,9 @@ CLAIMS_MS = 2 * DAY_MS
 """How long idempotency keys are kept."""
 LIMIT_PARTITIONS = 8
 """Of `limits.reports` and `limits.grants`. Never changed: each partition is one log of credits."""
+BREAKER_PARTITIONS = 1
+"""Of `breakers`. One: a single owner writes all rows, a few records a minute, and who reads to the end of one
+log knows all of them."""
 LIMITS_MS = 2 * HOUR_MS
 """How long reports and grants are kept: a new governor reads a few minutes of them."""
 
@@ -61,11 +64,13 @@ class Topics:
         self.limit_reports = prefix + "limits.reports"
         self.limit_grants = prefix + "limits.grants"
         self.settings = prefix + "settings"
+        self.breakers = prefix + "breakers"
         self._private = frozenset(
             (
                 *(self.control, self.dead_letters, self.fleet, self.events),
                 *(self.status, self.claims, self.limit_reports, self.limit_grants),
                 self.settings,
+                self.breakers,
             )
         )
 
@@ -166,6 +171,7 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     add(names.limit_reports, LIMIT_PARTITIONS, LIMITS_MS)
     add(names.limit_grants, LIMIT_PARTITIONS, LIMITS_MS)
     add(names.settings, 1, WEEK_MS, **COMPACTED)
+    add(names.breakers, BREAKER_PARTITIONS, WEEK_MS, **COMPACTED)
     return tuple(specs)
 
 

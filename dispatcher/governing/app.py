@@ -16,6 +16,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.governing.breakers import Breakers
 from headrace.dispatcher.governing.governor import Governor
 from headrace.dispatcher.governing.metrics import Metrics
 from headrace.dispatcher.governor.configured import policy_of, tree_of
@@ -50,11 +51,13 @@ class App:
             unreadable=metrics.unreadable,
             log=log,
         )
+        self._breakers = Breakers(config, self._limits, metrics=metrics, log=log)
         self.governor = Governor(
             self._name,
             tree,
             policy_of(config),
             limits=self._limits,
+            breakers=self._breakers,
             clock=clock,
             metrics=metrics,
             log=log,
@@ -89,7 +92,7 @@ class App:
 
     async def _serve(self) -> None:
         await self._limits.connect()
-        self._background(*self._limits.works())
+        self._background(*self._limits.works(), *self._breakers.works())
         await self.governor.start()
         self._started = True
         self._log.info("governor_ready", process=self._name)

@@ -14,6 +14,7 @@ from typing import Final
 from zlib import crc32
 
 from headrace.dispatcher.clock import BrokerTime
+from headrace.dispatcher.governing.breakers import Breakers
 from headrace.dispatcher.governing.metrics import Metrics
 from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.epochs import Contest
@@ -25,7 +26,7 @@ from headrace.dispatcher.kafka.limit_log import LimitLog, Past, Placed
 from headrace.dispatcher.operated import Operated
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.limits import Beat, Claim, Command, Report
+from headrace.schemas.limits import NO_SESSION, Beat, Claim, Command, Epoch, Report
 from headrace.telemetry.logs import Log
 
 RANKS: Final = 2
@@ -51,6 +52,7 @@ class Governor:
         policy: AllocationPolicy,
         *,
         limits: LimitLog,
+        breakers: Breakers,
         clock: BrokerTime,
         metrics: Metrics,
         log: Log,
@@ -61,6 +63,7 @@ class Governor:
         self._tree = tree
         self._policy = policy
         self._limits = limits
+        self._breakers = breakers
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -81,17 +84,27 @@ class Governor:
 
     async def start(self) -> None:
         """Know who owns the partition. A Kafka that is away is waited for."""
+        self.operated.listeners.append(self._operators_changed)
         await self._limits.follow_settings(self.operated, self._clock.now_ms)
         await self._limits.follow_grants(self._follow)
         if self._contest.epochs.current == 0:
             # An empty log may be one that was wiped: dispatchers know the epochs that it had.
             await self._limits.recent_reports(lambda _, told: self._contest.heard_of(told.epoch))
+        await self._breakers.start()
+        # Its rows outlive the grants: a claim below their epoch would be believed by nobody.
+        self._contest.heard_of(Epoch(self._breakers.epoch))
         self._contest.caught_up(self._mono_ms())
+
+    def _operators_changed(self, now_ms: int) -> None:
+        self._breakers.ordered(self.operated.settings.breakers(now_ms))
+        self._woken.set()
 
     async def run(self) -> None:
         """Take turns until cancelled."""
         while True:
             late = await self._pause()
+            self.operated.tick(self._now_ms())
+            self._breakers.tick(self._now_ms())
             if self._won is not None:
                 await self._succeed(self._won)
             elif not self._limits.free:
@@ -161,8 +174,10 @@ class Governor:
             return
         self._metrics.heard()
         self._reports_time.observe(stamp_ms, self._mono_ms())
-        owner.hear(report, stamp_ms)
-        if any(told.want for told in report.flows):
+        news = self._breakers.hear(report, stamp_ms)
+        if report.session != NO_SESSION:
+            owner.hear(report, stamp_ms)
+        if news or any(told.want for told in report.flows):
             self._woken.set()
         if report.epoch > owner.epoch:
             self._contest.heard_of(report.epoch)
@@ -182,7 +197,9 @@ class Governor:
         intact = reaches(past.first, since_ms - self._timing.prefix_ms)
         grants = [(one.stamp_ms, one.command) for one in past.grants]
         owner = Owner(won.command.epoch, self._tree, self._policy, self._timing, now_ms)
-        take_over(owner, grants, self._past_reports, now_ms=now_ms, intact=intact)
+        sessions = [one for one in self._past_reports if one[1].session != NO_SESSION]
+        take_over(owner, grants, sessions, now_ms=now_ms, intact=intact)
+        self._breakers.take_over(owner.epoch, self._past_reports)
         self.owner, self._won, self._past_reports = owner, None, []
         self._metrics.took_over()
         self._log.info(
@@ -198,14 +215,7 @@ class Governor:
         self._reports_time = BrokerClock(0)
         self._past_reports = []
         since_ms = self._since_ms(won)
-        reading = asyncio.create_task(
-            self._limits.history(
-                won,
-                grants_ms=since_ms - self._timing.prefix_ms,
-                reports_ms=since_ms,
-                take=self._hear,
-            )
-        )
+        reading = asyncio.create_task(self._read_logs(won, since_ms))
         give_up_s = self._clock.monotonic() + TAKEOVER_S
         try:
             while not reading.done() and self._won is won:
@@ -218,10 +228,20 @@ class Governor:
         finally:
             reading.cancel()
 
+    async def _read_logs(self, won: Placed, since_ms: int) -> Past | None:
+        await self._breakers.catch_up()
+        return await self._limits.history(
+            won,
+            grants_ms=since_ms - self._timing.prefix_ms,
+            reports_ms=min(since_ms, won.stamp_ms - self._breakers.lookback_ms),
+            take=self._hear,
+        )
+
     def _resign(self, reason: str) -> None:
         self._log.info("governor_resigns", reason=reason, epoch=self._contest.epochs.current)
         self._metrics.resigned(reason)
         self.owner = self._won = None
+        self._breakers.resign()
         self._past_reports = []
         self._limits.leave_reports()
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from headrace.dispatcher.governor.owner import Owner
+from headrace.schemas.breakers import Transition
 from headrace.schemas.limits import Beat, Claim, Command, End, Grants
 
 MOST_LIMITS = 500
@@ -48,6 +49,17 @@ class Metrics:
         )
         self._failed = counter("failed_appends", "Ticks whose records Kafka did not acknowledge.")
         self._known_strangers = 0
+        self._breakers = Counter(
+            "headrace_breaker_transitions",
+            "Changes of a breaker's state, by the state it came to and why.",
+            ["deployment", "state", "reason"],
+            registry=registry,
+        )
+
+    def moved(self, transition: Transition) -> None:
+        """A breaker has changed its state."""
+        after, why = transition.after.value, transition.why.value
+        self._breakers.labels(transition.deployment, after, why).inc()
 
     def follows(self, epoch: int) -> None:
         """The newest owner that was read of."""

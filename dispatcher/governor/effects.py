@@ -59,8 +59,9 @@ PROBE_ENDS: Final = {
 
 _NOTHING: Final = Effects(BreakerEffect.IGNORED, LimiterEffect.SETTLE)
 _FAILED: Final = Effects(BreakerEffect.FAILURE, LimiterEffect.SETTLE)
+_GOOD: Final = Effects(BreakerEffect.SUCCESS, LimiterEffect.SETTLE)
 _BY_SIGNAL: Final = {
-    Signal.COMPLETE: Effects(BreakerEffect.SUCCESS, LimiterEffect.SETTLE),
+    Signal.COMPLETE: _GOOD,
     Signal.NOT_SENT: Effects(BreakerEffect.FAILURE, LimiterEffect.REFUND),
     Signal.AMBIGUOUS: _FAILED,
     Signal.PARTIAL: _FAILED,
@@ -81,6 +82,8 @@ def effects_of(end: CallEnd | None, *, overdue: bool = False) -> Effects:
     """
     if end is None or (overdue and end.broken is Break.TOTAL_TIMEOUT):
         return _NOTHING
+    if end.broken is None and 200 <= end.status < 300:
+        return _GOOD  # nearly all of them
     signal = classify(_without_advice(end))
     if signal is Signal.THROTTLE and end.status == 429:
         return _LIMITED

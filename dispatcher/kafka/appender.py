@@ -10,6 +10,8 @@ from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.telemetry.logs import Log
 
 _PAUSE_S = 0.5
+Pair = tuple[bytes | None, bytes | None]
+"""Key and value of a record; a key without a value is removed from a compacted topic."""
 
 
 class Appender:
@@ -34,19 +36,19 @@ class Appender:
         self._acked = acked
         self._failed = failed
         self._log = log
-        self._values: Sequence[bytes] = ()
+        self._pairs: Sequence[Pair] = ()
         self._given = asyncio.Event()
 
     @property
     def free(self) -> bool:
         """Whether `append` may be called."""
-        return not self._values
+        return not self._pairs
 
-    def append(self, values: Sequence[bytes]) -> None:
+    def append(self, pairs: Sequence[Pair]) -> None:
         """Write these soon. Only while it is `free`."""
-        if self._values:
+        if self._pairs:
             raise RuntimeError("the records before these are not acknowledged yet")
-        self._values = values
+        self._pairs = pairs
         self._given.set()
 
     async def run(self) -> None:
@@ -55,7 +57,7 @@ class Appender:
             await self._given.wait()
             self._given.clear()
             try:
-                await self._write(self._values)
+                await self._write(self._pairs)
             except (KafkaError, Undeliverable) as error:
                 self._failed()
                 self._log.warning(
@@ -63,11 +65,14 @@ class Appender:
                 )
                 await asyncio.sleep(_PAUSE_S)
             finally:
-                self._values = ()
+                self._pairs = ()
 
-    async def _write(self, values: Sequence[bytes]) -> None:
+    async def _write(self, pairs: Sequence[Pair]) -> None:
         topic, partition = self._place
-        acks = [await self._outbox.post(topic, value, partition=partition) for value in values]
+        acks = [
+            await self._outbox.post(topic, value, key=key, partition=partition)
+            for key, value in pairs
+        ]
         for metadata in await asyncio.gather(*acks):
             if metadata.timestamp is not None:
                 self._acked(metadata.timestamp)

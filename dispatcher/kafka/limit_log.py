@@ -17,6 +17,7 @@ from headrace.dispatcher.kafka.follower import PROMPT, Follower
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.reach import Reach
 from headrace.dispatcher.kafka.settings import SettingsReader
+from headrace.dispatcher.kafka.table import Table
 from headrace.dispatcher.operated import Operated
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import (
@@ -102,6 +103,18 @@ class LimitLog:
         await self._reader.close()
         await self.reach.close()
 
+    def table(self, topic: str, failed: Callable[[], None]) -> Table:
+        """A compacted topic that the owner of the limits writes, too; `failed` as in `Table`."""
+        return Table(
+            topic,
+            outbox=self._outbox,
+            follower=self._follower,
+            reader=self._reader,
+            reach=self.reach,
+            failed=failed,
+            log=self._log,
+        )
+
     @property
     def free(self) -> bool:
         """Whether all that was appended is acknowledged, or has failed."""
@@ -109,7 +122,7 @@ class LimitLog:
 
     def append(self, commands: Sequence[Command]) -> None:
         """Write these in their order. Only while it is `free`."""
-        self._appender.append([encode(command) for command in commands])
+        self._appender.append([(None, encode(command)) for command in commands])
 
     async def follow_settings(self, operated: Operated, now_ms: Callable[[], int]) -> None:
         """Know what operators have set, and follow it. A Kafka that is away is waited for."""

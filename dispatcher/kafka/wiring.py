@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterable
 
 from aiokafka import TopicPartition
 
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.credits import Credits
 from headrace.dispatcher.fleet import Fleet
@@ -23,6 +24,8 @@ from headrace.dispatcher.kafka.membership import Membership
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.reach import Reach
 from headrace.dispatcher.kafka.replies import Replies
+from headrace.dispatcher.kafka.reports import ReportChannel
+from headrace.dispatcher.kafka.rows import BreakerRows
 from headrace.dispatcher.kafka.settings import SettingsReader
 from headrace.dispatcher.kafka.source import Source
 from headrace.dispatcher.kafka.sources import AllSources
@@ -31,6 +34,7 @@ from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.ports import Reader, TakeCancel
+from headrace.dispatcher.reports import Reports
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
 from headrace.schemas.topics import Topics
@@ -48,9 +52,10 @@ class Wiring:
         clock: BrokerTime,
         metrics: Metrics,
         log: Log,
+        breakers: Breakers,
         in_hand: Credits | None = None,
     ) -> None:
-        """`in_hand`: where limits by the minute are configured."""
+        """`in_hand`: where anything is limited."""
         self._config = config
         self._fleet = fleet
         self._clock = clock
@@ -87,6 +92,16 @@ class Wiring:
             commit_s=config.dispatcher.commit_interval_s,
             snap_s=config.dispatcher.snap_interval_s,
         )
+        self._rows = BreakerRows(
+            self.topics, breakers, self._follower, clock=clock, woken=self.sources.wake, log=log
+        )
+        self._reports = ReportChannel(
+            Reports(name, breakers, in_hand),
+            topics=self.topics,
+            outbox=self._control,
+            clock=clock,
+            log=log,
+        )
         self._channel = None if in_hand is None else self._channel_of(in_hand)
         self._joined: list[Source] = []
 
@@ -96,7 +111,6 @@ class Wiring:
             in_hand,
             name=self._fleet.own,
             topics=self.topics,
-            outbox=self._control,
             clock=self._clock,
             woken=self.sources.wake,
             metrics=self._metrics,
@@ -112,6 +126,10 @@ class Wiring:
         outboxes = (self._control, self.finals, self._chunks, self.bulk)
         await self.reach.connect(*outboxes, self._follower, self._reader, *more)
         self.events.partitions = await self.reach.partitions(self.topics.events)
+
+    async def obey(self) -> None:
+        """Know all breakers' rows, and follow them. Raises `KafkaError`; may be called again."""
+        await self._rows.catch_up()
 
     def membership(self, cancelled: TakeCancel) -> Membership:
         """This process among the others; `cancelled` is told of every cancel."""
@@ -140,6 +158,7 @@ class Wiring:
         """What runs from the connection to the end."""
         return (
             *(() if self._channel is None else self._channel.works()),
+            *self._reports.works(),
             self._follower.run(),
             self._reader.run(),
             self.journals.run(),
@@ -186,8 +205,7 @@ class Wiring:
         await self.chains.flush()
         await self.journals.flush()
         await self.events.flush()
-        if self._channel is not None:
-            await self._channel.end()
+        await self._reports.end()
         await asyncio.gather(*(source.release() for source in self._joined))
 
     async def close(self) -> None:

@@ -1,7 +1,8 @@
 """The decision before a call."""
 
-from headrace.dispatcher.verdicts import Before, Cancel, Defer, Dispatch, Drop, Expire
+from headrace.dispatcher.verdicts import Before, Cancel, Defer, Dispatch, Drop, Expire, Fail
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.errors import Code
 from headrace.schemas.names import DeploymentName
 
 
@@ -12,10 +13,11 @@ def decide(
     cancelled: bool,
     deployment: DeploymentName | None,
     slow_ms: int = 0,
+    until_ms: int = 0,
 ) -> Before:
     """What to do with a request whose turn it is; `deployment` is one with a free seat, if any.
 
-    `slow_ms`: nine of ten calls of its model end within it.
+    `slow_ms`: nine of ten calls of its model end within it. `until_ms`: until then no deployment takes it.
     """
     if not waiting.ours:
         return Drop("the partition went to another dispatcher, which reads it again")
@@ -24,10 +26,17 @@ def decide(
     if waiting.deadline_ms <= now_ms:
         return Expire()
     if deployment is None:
-        return Defer()
+        return _later(waiting, until_ms)
     if _too_late(waiting, now_ms, slow_ms):
         return Expire("when its turn came, too little time was left for a call")
     return Dispatch(deployment)
+
+
+def _later(waiting: Waiting, until_ms: int) -> Defer | Fail:
+    if until_ms < waiting.deadline_ms:
+        return Defer(until_ms)
+    why = f"no deployment of {waiting.model} is called before the deadline: too many calls failed"
+    return Fail(Code.UPSTREAM_UNAVAILABLE, why)
 
 
 def _too_late(waiting: Waiting, now_ms: int, slow_ms: int) -> bool:

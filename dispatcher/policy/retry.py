@@ -7,7 +7,8 @@ How it works. `signals` says what the end means; then, in this order:
 3. What may have run is not repeated where the request says so.
 4. What was never sent is sent again at once, the first time for free.
 5. Throttling waits as asked and is no attempt, but a bounded number of times.
-6. Everything else is repeated with backoff until the allowance is used up: a dead letter.
+6. Everything else is repeated with backoff until the allowance is used up: a dead letter. Where nearly
+   all calls of the deployment fail it is no attempt: the breaker ends that, not each request for itself.
 7. A repeat that the retry budget has no credit for yet is put off, never given up for that.
 8. A wait that leaves no time for an answer before the deadline is not begun: another deployment
    now, else `Expire`.
@@ -91,12 +92,13 @@ def after_call(
     service_ms: int = 0,
     credit_ms: int = 0,
     elsewhere: bool = False,
+    outage: bool = False,
 ) -> After:
     """The verdict on a call that ended with `end`.
 
     `roll` in [0, 1). `service_ms`: how long a call of this model usually takes. `credit_ms`: how
     long until the retry budget allows a repeat. `elsewhere`: another deployment, to which this
-    request has not been sent, could take it.
+    request has not been sent, could take it. `outage`: nearly everything fails where it was sent.
     """
     signal = classify(end)
     if end.forwarded:
@@ -107,7 +109,7 @@ def after_call(
         return _unrepeated(end, tried.ambiguous)
     if signal is Signal.TOO_LARGE:
         return Fail(Code.RESPONSE_TOO_LARGE, "the upstream's answer is too large")
-    now = _Situation(now_ms, roll, service_ms, credit_ms, elsewhere=elsewhere)
+    now = _Situation(now_ms, roll, service_ms, credit_ms, elsewhere=elsewhere, outage=outage)
     return _repeated(end, signal, tried, policy, now)
 
 
@@ -120,6 +122,7 @@ class _Situation:
     service_ms: int
     credit_ms: int
     elsewhere: bool
+    outage: bool
 
 
 def _repeated(
@@ -162,11 +165,13 @@ def _next(end: CallEnd, signal: Signal, tried: Tried, now: _Situation) -> Retry:
         return Retry(now.ms, signal, counted=True, elsewhere=True, barred_ms=tried.deadline_ms)
     if _is_throttled(signal):
         return _when_throttled(end, signal, tried, now)
-    due_ms = now.ms + backoff.transient_ms(tried.failures + 1, now.roll)
+    counted = not now.outage
+    times = 1 + (tried.failures if counted else len(tried.history))
+    due_ms = now.ms + backoff.transient_ms(times, now.roll)
     asked_ms = now.ms + (retry_after.read(end.headers, now.ms) or 0)
     if now.elsewhere:
-        return Retry(due_ms, signal, counted=True, elsewhere=True, barred_ms=asked_ms)
-    return Retry(max(due_ms, asked_ms), signal, counted=True)
+        return Retry(due_ms, signal, counted=counted, elsewhere=True, barred_ms=asked_ms)
+    return Retry(max(due_ms, asked_ms), signal, counted=counted)
 
 
 def _when_throttled(end: CallEnd, signal: Signal, tried: Tried, now: _Situation) -> Retry:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from headrace.schemas.config.agreement import findings
 from headrace.schemas.config.auth import AuthConfig
+from headrace.schemas.config.breaker import BreakerConfig
 from headrace.schemas.config.governor import GovernorConfig
 from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
 from headrace.schemas.config.limits import DeploymentLimits, Limits, PoolConfig, Rates
@@ -31,6 +32,7 @@ from headrace.schemas.names import DeploymentName, LaneName, ModelName
 
 __all__ = [
     "AuthConfig",
+    "BreakerConfig",
     "Config",
     "DeploymentConfig",
     "DeploymentLimits",
@@ -265,6 +267,7 @@ class Config(Section):
     ingress: IngressConfig = IngressConfig()
     dispatcher: DispatcherConfig = DispatcherConfig()
     governor: GovernorConfig = GovernorConfig()
+    breaker: BreakerConfig = BreakerConfig()
     lanes: Annotated[dict[LaneKey, LaneConfig], Field(min_length=1, max_length=16)] = Field(
         default_factory=default_lanes
     )

@@ -122,6 +122,7 @@ _ABOUT = {
     "limits.reports": "what dispatchers have spent and wait for, several times a second each",
     "limits.grants": "what the governor lets them spend, and its own beats; the order decides",
     "settings": "what operators have set: pauses, changed limits, forced breakers",
+    "breakers": "each deployment's breaker as its owner says, and how it came to that",
     "events": "one record per attempt and terminal state, by tenant; no prompt text",
 }
 

@@ -5,6 +5,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.events import Events
@@ -90,6 +91,7 @@ def attempts_that_must_not_call(owner: Tenure) -> Attempts:
         directory=cast("Directory", SlowDirectory(owner)),
         ambiguous=AmbiguousPolicy(),
         fleet=Fleet(process("own")),
+        breakers=cast("Breakers", None),
     )
 
 

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.breakers.board import Breakers
+from headrace.dispatcher.calls import Calls
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.sources import AllSources
 from headrace.dispatcher.loop import Dispatcher
@@ -47,11 +49,13 @@ def dispatcher(**settings: int) -> Dispatcher:
         config,
         sources=cast("AllSources", None),
         attempts=cast("Attempts", None),
+        calls=cast("Calls", None),
         settlement=cast("Settlement", None),
         arrivals=cast("Arrivals", None),
         recovery=cast("Recovery", None),
         parking=cast("Parking", None),
         seats=Seats(config.deployments),
+        breakers=Breakers(config, process("own")),
         fleet=Fleet(process("own")),
         metrics=Metrics(CollectorRegistry()),
         clock=Now(),

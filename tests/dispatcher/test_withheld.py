@@ -5,6 +5,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.journals import JournalWriter
@@ -60,6 +61,7 @@ def attempts() -> Attempts:
         directory=cast("Directory", None),
         ambiguous=AmbiguousPolicy(),
         fleet=Fleet(process("own")),
+        breakers=cast("Breakers", None),
     )
 
 

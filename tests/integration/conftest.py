@@ -25,7 +25,8 @@ async def running(
         kafka.bootstrap,
         tmp_path_factory.mktemp("stack"),
         models=MODELS,
-        overlay={"ingress": {"keepalive_s": 0.5}},
+        # Many requests in a row fail on purpose, all at one deployment.
+        overlay={"ingress": {"keepalive_s": 0.5}, "breaker": {"mode": "metrics-only"}},
     ) as one:
         yield one
 

@@ -12,6 +12,7 @@ Calls older than `keep_s` are not told apart any more; their second's sum stays 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import msgspec
 from msgspec.structs import astuple
 
 from headrace.dispatcher.governor.breaker.policy import FARTHEST_S, BreakerPolicy
@@ -19,7 +20,7 @@ from headrace.schemas.cohorts import Cell, Counts
 from headrace.schemas.names import Tenant
 
 MOST_REPORTERS: Final = 1_024
-"""Sessions of dispatchers whose reports of one second are held apart."""
+"""Dispatchers whose reports of one second are held apart."""
 AHEAD_S: Final = 2
 """How far a dispatcher's clock may be ahead."""
 NONE: Final = Counts()
@@ -43,11 +44,19 @@ class Cohorts:
         return told + sum(len(second) for second in self._by_tenant.values()) + len(self._sums)
 
     def take(self, reporter: str, cells: Iterable[Cell], now_ms: int) -> None:
-        """A report of the session `reporter`."""
+        """A report of the dispatcher `reporter`."""
         self.turn(now_ms)
         for cell in cells:
             if self._now_s - self._keep_s <= cell.second <= self._now_s + AHEAD_S:
                 self._take(reporter, cell)
+
+    def leave(self, reporter: str, now_ms: int) -> None:
+        """Calls of `reporter` that have not ended tell nothing: nobody will say how they did."""
+        self.turn(now_ms)
+        for second, told in self._told.items():
+            for (who, tenant), counts in list(told.items()):
+                if who == reporter:
+                    self._take(reporter, Cell(second, tenant, _untold(counts)))
 
     def turn(self, now_ms: int) -> None:
         """Forget what is too old."""
@@ -99,6 +108,16 @@ class Cohorts:
         tenants[cell.tenant] = plus(tenants.get(cell.tenant, NONE), grown)
         self._sums[cell.second] = plus(self._sums.get(cell.second, NONE), grown)
         self.version += 1
+
+
+def _untold(counts: Counts) -> Counts:
+    """As if those that have not ended had ended without telling anything."""
+    return msgspec.structs.replace(
+        counts,
+        ended=counts.started,
+        ignored=counts.ignored + counts.started - counts.ended,
+        begun=counts.streams,
+    )
 
 
 def plus(one: Counts, other: Counts) -> Counts:

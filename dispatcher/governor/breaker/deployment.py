@@ -38,9 +38,13 @@ class DeploymentBreaker:
         self._judged = (-1, -1)
 
     def report(self, reporter: str, cells: Iterable[Cell], now_ms: int) -> None:
-        """Take a report of the session `reporter`."""
+        """Take a report of the dispatcher `reporter`."""
         if self.breaker.state is not State.DISABLED:
             self._cohorts.take(reporter, cells, now_ms)
+
+    def gone(self, reporter: str, now_ms: int) -> None:
+        """Nothing more is heard of a dispatcher: what it had not ended tells nothing."""
+        self._cohorts.leave(reporter, now_ms)
 
     def tick(self, now_ms: int, roll: float) -> Transition | None:
         """Let time pass and the rules judge; at most one transition, the next at the next tick."""

@@ -35,6 +35,7 @@ def after(end: CallEnd, tried: Tried = FIRST, **more: bool | int) -> After:
         0.5,
         service_ms=int(more.get("service_ms", 0)),
         elsewhere=bool(more.get("elsewhere", False)),
+        outage=bool(more.get("outage", False)),
     )
 
 
@@ -105,6 +106,18 @@ def test_a_broken_last_attempt_has_nothing_to_pass_on(broken: Break, code: Code)
     verdict = after(CallEnd(broken=broken), replace(FIRST, attempt=3, history=spent))
     assert isinstance(verdict, DeadLetter)
     assert (verdict.code, verdict.pass_on) == (code, False)
+
+
+def test_a_failure_in_an_outage_is_no_attempt_and_backs_off_all_the_same() -> None:
+    tried, waits = FIRST, []
+    for _ in range(5):
+        verdict = after(SERVER_ERROR, tried, outage=True)
+        assert isinstance(verdict, Retry)
+        assert not verdict.counted
+        waits.append(verdict.due_ms - NOW_MS)
+        tried = again(tried, SERVER_ERROR, verdict)
+    assert waits == sorted(set(waits))
+    assert tried.failures == 0
 
 
 def test_a_throttled_call_waits_as_asked_and_does_not_count() -> None:

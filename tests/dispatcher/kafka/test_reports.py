@@ -1,4 +1,4 @@
-"""The channel to the governor while Kafka is away, and when the process stops."""
+"""Reports to the governor while Kafka is away, and when the process stops."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,24 +7,25 @@ from typing import cast
 
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
-from prometheus_client import CollectorRegistry
 
+from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.credits import Credits
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governor.holder import Holder
 from headrace.dispatcher.governor.timing import Timing
-from headrace.dispatcher.kafka.credits import MOST_UNACKED, CreditChannel
 from headrace.dispatcher.kafka.outbox import Outbox
-from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.kafka.reports import MOST_UNACKED, ReportChannel
+from headrace.dispatcher.reports import Reports
 from headrace.dispatcher.seats import Seats
-from headrace.schemas.config.model import KafkaConfig
+from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Report, Unreadable, decode_report
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import get_log
 from support.dispatch import process
 from support.eventually import eventually
 
+EAST = {"name": "east", "model": "m", "upstream": {"base_url": "http://127.0.0.1:1/v1"}}
 QUICK = Timing(idle_report_ms=20, busy_report_ms=10, tick_ms=10)
 
 
@@ -54,28 +55,25 @@ class Broker:
 
 
 @asynccontextmanager
-async def telling(broker: Broker) -> AsyncIterator[CreditChannel]:
+async def telling(broker: Broker) -> AsyncIterator[tuple[ReportChannel, Holder]]:
     """A channel that reports very often."""
     clock = BrokerTime()
     holder = Holder(process("own"), QUICK, int(clock.monotonic() * 1000))
-    channel = CreditChannel(
-        KafkaConfig(),
-        Credits(holder, FlowQueues([], 0.1), Seats([]), ()),
-        name="own",
+    in_hand = Credits(holder, FlowQueues([], 0.1), Seats([]), ())
+    config = Config.model_validate({"deployments": [EAST]})
+    channel = ReportChannel(
+        Reports(process("own"), Breakers(config, process("own")), in_hand),
         topics=Topics("t."),
         outbox=cast("Outbox", broker),
         clock=clock,
-        woken=lambda: None,
-        metrics=Metrics(CollectorRegistry()),
         log=get_log(),
     )
     task = asyncio.create_task(channel._tell())
     try:
-        yield channel
+        yield channel, holder
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await channel.close()
 
 
 async def more_than(count: Callable[[], int], so_many: int) -> None:
@@ -97,15 +95,15 @@ async def test_reports_that_kafka_does_not_take_are_dropped() -> None:
 async def test_reports_that_are_not_acknowledged_do_not_pile_up() -> None:
     broker = Broker()
     broker.acknowledges = False
-    async with telling(broker) as channel:
+    async with telling(broker) as (_, holder):
         await more_than(lambda: len(broker.reports), MOST_UNACKED - 1)
-        await more_than(lambda: channel._credits._holder._seq, 3 * MOST_UNACKED)
+        await more_than(lambda: holder._seq, 3 * MOST_UNACKED)
         assert len(broker.reports) == MOST_UNACKED
 
 
 async def test_the_last_report_says_so() -> None:
     broker = Broker()
-    async with telling(broker) as channel:
+    async with telling(broker) as (channel, _):
         await more_than(lambda: len(broker.reports), 1)
         await channel.end()
         count = len(broker.reports)

@@ -1,0 +1,1 @@
+"""`headrace breaker show | force | reset | mode | history`: what is left alone, why, and who said so."""
