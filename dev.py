@@ -19,8 +19,9 @@ PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
-# Processes; a file's tests share what they set up, and tests/conftest.py says which come first.
-TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+# Three processes, for most tests wait; a file's tests share what they set up, and tests/conftest.py
+# says which come first.
+SHARED = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 HEADRACE, PYTEST = ("-m", "headrace.cli.main"), ("-m", "pytest")
 
 # Each lock is complete in itself; a row says which extras it locks.
@@ -54,7 +55,7 @@ def check(arguments):
     run("-c", "from importlinter.cli import lint_imports_command as lint; lint()")
     run("-m", "mypy")
     if "--no-tests" not in arguments:
-        replace_by((*PYTEST, *TWO), *arguments)
+        replace_by((*PYTEST, *SHARED), *arguments)
 
 
 def lock(_arguments):
@@ -93,7 +94,7 @@ USERS, OURS = "requirements.lock", "requirements-dev.lock"
 TARGETS = {
     "demo": program(USERS, (*HEADRACE, "demo"), DEMO),
     "up": program(USERS, (*HEADRACE, "up"), UP),
-    "test": program(OURS, (*PYTEST, *TWO), TEST),
+    "test": program(OURS, (*PYTEST, *SHARED), TEST),
     "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),

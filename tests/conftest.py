@@ -14,8 +14,11 @@ __all__ = ["clock", "kafka", "topic_prefix"]
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
 
-LONGEST_FIRST = ("integration", "simulation", "faults", "demo", "conformance")
-"""Folders whose files take longest; begun last, one of them would keep one of two processes busy alone."""
+LONGEST_FIRST = (
+    *("test_crashes.py", "demo", "governor_role", "integration", "simulation", "faults"),
+    *("test_up.py", "kafka", "test_kafka_away.py", "conformance", "cli"),
+)
+"""Files and folders that take longest; begun last, one of them would keep one process busy alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
