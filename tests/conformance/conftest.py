@@ -9,7 +9,7 @@ from headrace.cli.localkafka import LocalKafka
 from support.installation import Installation, installation
 from support.official import Pair, pair_of
 
-QUICK = {"stall_s": 1, "first_byte_s": 20}
+QUICK = {"stall_s": 4, "first_byte_s": 60}
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

@@ -52,7 +52,7 @@ async def test_a_request_reaches_its_lane_whole(stand_up: Any, echo: Answers) ->
     headers = {
         "content-type": "application/json",
         "headrace-lane": "interactive",
-        "headrace-timeout": "5",
+        "headrace-timeout": "50",
     }
     asked_ms = time.time() * 1000
     response = await stand.http.post("/v1/completions", content=body, headers=headers)
@@ -64,7 +64,7 @@ async def test_a_request_reaches_its_lane_whole(stand_up: Any, echo: Answers) ->
         "completions",
         "default",
     )
-    assert 0 < record.deadline_ms - asked_ms <= 10_000
+    assert 49_000 < record.deadline_ms - asked_ms < 300_000  # the lane's own is 20 s
     assert topic.endswith("requests.interactive")
     assert key is not None
     assert key.startswith(b"default#")
@@ -136,7 +136,8 @@ async def test_a_request_that_waited_too_long_gets_a_504_and_is_cancelled(stand_
     response = await stand.http.post("/v1/chat/completions", json=BODY)
     assert (response.status_code, response.json()["error"]["code"]) == (504, "wait_too_long")
     assert response.headers["x-should-retry"] == "false"
-    await eventually(lambda: stand.dispatcher.cancelled == [stand.dispatcher.requests[0].id])
+    await eventually(lambda: stand.dispatcher.cancelled and stand.dispatcher.requests)
+    assert stand.dispatcher.cancelled == [stand.dispatcher.requests[0].id]
 
 
 async def test_beyond_its_bound_of_waiters_an_ingress_says_429(stand_up: Any) -> None:

@@ -100,7 +100,7 @@ async def test_shutting_down_lets_who_waits_finish_and_refuses_who_comes(
 
 
 async def test_who_still_waits_at_the_end_of_the_grace_is_told_and_cancelled(stand_up: Any) -> None:
-    stand = await stand_up(lambda _: [], ingress={"drain_s": 0.2, "keepalive_s": 0.1})
+    stand = await stand_up(lambda _: [], ingress={"drain_s": 2, "keepalive_s": 0.1})
     waiting = asyncio.create_task(stand.http.post(PATH, json=BODY))
     streaming = asyncio.create_task(stand.http.post(PATH, json=BODY | {"stream": True}))
     await eventually(lambda: len(stand.dispatcher.requests) == 2)

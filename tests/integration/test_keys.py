@@ -53,7 +53,7 @@ class Pair(NamedTuple):
 async def pair(kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
     folder = tmp_path_factory.mktemp("keys")
     overlay = {
-        "ingress": {"disconnect_grace_s": 2, "keepalive_s": 0.5},
+        "ingress": {"disconnect_grace_s": 5, "keepalive_s": 0.5},
         "tenants": {"default": {"inbox": True}},
     }
     limits = httpx.Limits(max_connections=None)
@@ -186,7 +186,7 @@ async def test_a_keyed_request_is_cancelled_only_when_nobody_came_back(pair: Pai
     (call,) = pair.running.calls_with(body)
     assert call.finished is not None
 
-    alone, other = chat(f"left alone {fresh()}", user="latency=30000"), fresh()
+    alone, other = chat(f"left alone {fresh()}", user="latency=600000"), fresh()
     await leave(pair, pair.urls[0], alone, other)
     ended = await eventually(lambda: pair.running.calls_with(alone)[0].finished)
     assert ended.outcome == "client_disconnected"

@@ -14,8 +14,8 @@ from support.installation import Installation, chat, installation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ASKED_MS = 4_000
-WEST = "mock:latency=1500"
+ASKED_MS = 30_000
+WEST = "mock:latency=4000"
 EAST = f"mock:status=429;retry_after_ms={ASKED_MS}"
 NORTH = "mock:status=401"
 

@@ -208,22 +208,22 @@ async def left_alone(pair: Pair, body: bytes = PLAIN) -> RequestRecord:
 async def test_a_resumable_request_without_a_client_is_cancelled_after_its_grace(
     pair_up: PairUp,
 ) -> None:
-    pair = await pair_up(silent, ingress={"disconnect_grace_s": 1})
+    pair = await pair_up(silent, ingress={"disconnect_grace_s": 3})
     request = await left_alone(pair)
     assert request.id not in pair.dispatcher.cancelled
     await eventually(lambda: request.id in pair.dispatcher.cancelled)
-    found = await pair.second.get(f"/v1/jobs/{request.id}", params={"wait": 10})
+    found = await pair.second.get(f"/v1/jobs/{request.id}", params={"wait": 30})
     assert found.json()["state"] == "cancelled"
 
 
 async def test_who_follows_it_at_another_replica_keeps_it(pair_up: PairUp) -> None:
-    pair = await pair_up(silent, ingress={"disconnect_grace_s": 2})
+    pair = await pair_up(silent, ingress={"disconnect_grace_s": 5})
     request = await left_alone(pair)
     location = f"/v1/jobs/{request.id}"
     assert (await pair.second.get(location)).json()["state"] == "queued"
-    assert (await pair.second.get(location, params={"wait": 4})).json()["state"] == "queued"
+    assert (await pair.second.get(location, params={"wait": 7})).json()["state"] == "queued"
     await pair.dispatcher.say(request, [answered(request, b'{"a":1}')])
-    found = await pair.first.get(location, params={"wait": 10})
+    found = await pair.first.get(location, params={"wait": 30})
     assert found.json()["response"]["body"] == {"a": 1}
     assert not pair.dispatcher.cancelled
 
@@ -236,10 +236,10 @@ async def test_one_that_waits_longer_than_a_connection_may_says_where_its_answer
     assert (response.status_code, response.json()["error"]["code"]) == (503, "still_waiting")
     assert response.headers["retry-after"]
     assert response.headers["x-should-retry"] == "false"
-    (request,) = pair.dispatcher.requests
+    (request,) = await eventually(lambda: pair.dispatcher.requests)
     assert response.headers["location"] == f"/v1/jobs/{request.id}"
     await pair.dispatcher.say(request, [answered(request, b'{"a":1}')])
-    found = await pair.second.get(response.headers["location"], params={"wait": 10})
+    found = await pair.second.get(response.headers["location"], params={"wait": 30})
     assert found.json()["state"] == "completed"
     assert not pair.dispatcher.cancelled
 
