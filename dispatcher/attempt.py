@@ -238,6 +238,7 @@ class Attempts:
             traceparent=waiting.record.traceparent,
             timeout_s=(waiting.deadline_ms - now_ms) / 1000,
             gate=gate.opens if gate is not None else None,
+            cuttable=gate.cuttable if gate is not None else None,
             metered=gate is not None and gate.metered,
         )
         task = cast("asyncio.Task[None]", asyncio.current_task())

@@ -2,23 +2,24 @@
 
 How it works. A request that was dispatched has its credits *promised*; they are spent when its call has a
 connection in hand, so that nothing lies between that and the sending. Of each flow the owner is told the
-promised ones and the first of the queue, as far as there are seats for them: credits without a seat would
-be somebody else's. Flows of one deployment share its free seats evenly, anew with each report. `now_ms` is
-monotonic.
+promised ones and the first of the queue, as far as there are seats for them in this process: credits without
+one would be somebody else's. Flows of one deployment share its free seats evenly, anew with each report.
+Where the governor hands out seats, a credit in hand is a seat that nobody else has: without a free seat here
+nothing is asked for, and calls whose seats went to others are cut. `now_ms` is monotonic.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from headrace.dispatcher.costs import Used
 from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.governor.account import plus
 from headrace.dispatcher.governor.holder import Holder, Ticket
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.limits import Command, Flow, Report, Units, Want
-from headrace.schemas.names import DeploymentName
 
 TOLD: Final = 16
 """Queued requests of a flow that the owner is told of."""
@@ -33,6 +34,8 @@ class Promise:
     rank: int
     ticket: Ticket | None = None
     """Spent."""
+    cut: Callable[[], None] = lambda: None
+    """Ends its call."""
 
 
 class Credits:
@@ -43,15 +46,17 @@ class Credits:
         holder: Holder,
         flows: FlowQueues,
         seats: Seats,
-        governed: Collection[DeploymentName],
+        governed: Governed,
     ) -> None:
-        """In `flows` there may be others than those for `governed` deployments: of these nothing is told."""
+        """In `flows` there may be others than those for governed deployments: of these nothing is told."""
         self._governed = governed
         self._holder = holder
         self._flows = flows
         self._seats = seats
         self._promised: dict[Flow, dict[Promise, None]] = {}
-        self._shares: dict[DeploymentName, int] = {}
+        self._seated: set[Promise] = set()
+        """Spent, of calls that hold seats."""
+        self._shares: dict[Flow, int] = {}
         """How many queued requests of each flow are told of."""
         self._resting = False
         self.stirred: Callable[[], None] = lambda: None
@@ -61,6 +66,10 @@ class Credits:
     def lapses(self) -> int:
         """How often all credits became void, since no governor was heard of in time."""
         return self._holder.lapses
+
+    def lapse_ms(self) -> int:
+        """When they do, if no governor is heard of until then."""
+        return self._holder.lapse_ms()
 
     def valid(self, now_ms: int) -> bool:
         """Whether anything may be spent now."""
@@ -90,6 +99,8 @@ class Credits:
             _, tokens_in, tokens_out = promise.units
             promise.ticket = self._holder.spend(promise.flow, tokens_in, tokens_out, now_ms)
             self._forget(promise)
+            if promise.ticket is not None and self._governed.seated(promise.flow):
+                self._seated.add(promise)
         return promise.ticket is not None
 
     def settle(self, promise: Promise, used: Used, now_ms: int) -> None:
@@ -102,7 +113,16 @@ class Credits:
         """The call is over, or was never made; once for each promise."""
         if promise.ticket is not None:
             self._holder.release(promise.ticket, now_ms)
+        self._seated.discard(promise)
         self._forget(promise)
+
+    def cut_lost(self) -> int:
+        """After a lapse: end the calls whose seats are others' now; returns how many."""
+        lost = [one for one in self._seated if one.ticket and not self._holder.holds(one.ticket)]
+        self._seated.difference_update(lost)
+        for promise in lost:
+            promise.cut()
+        return len(lost)
 
     def take(self, command: Command, now_ms: int) -> bool:
         """Take the next record of the grants; True if more may be spent than before."""
@@ -143,29 +163,33 @@ class Credits:
         self._touch(promise.flow)
 
     def _share_out(self) -> None:
+        shares: dict[Flow, int] = {}
         for name in self._flows.deployments():
             flows = self._flows.flows(name)
-            share = 0 if self._resting else self._share(name, len(flows))
-            if share != self._shares.get(name):
-                self._shares[name] = share
-                self._flows.changed.update(flows)
-
-    def _share(self, deployment: DeploymentName, flows: int) -> int:
-        return min(TOLD, max(1, self._seats.room(deployment) // flows))
+            taken = 0
+            for flow in flows:
+                free = self._seats.room(name, self._governed.part(flow))
+                share = max(1, free // len(flows))
+                if self._resting or (free <= taken and self._governed.seated(flow)):
+                    share = 0
+                taken += share
+                shares[flow] = min(TOLD, share)
+        self._flows.changed.update(one for one in shares if shares[one] != self._shares.get(one))
+        self._shares = shares
 
     def _tell(self, now_ms: int) -> None:
         changed = self._flows.changed
         while changed:
             flow = changed.pop()
-            if flow.deployment in self._governed:
+            if flow.deployment in self._governed.deployments:
                 self._holder.want(flow, self._wants(flow), now_ms)
 
     def _wants(self, flow: Flow) -> list[Want]:
         sizes = [(one.rank, one.units) for one in self._promised.get(flow, ())]
-        if flow.deployment not in self._shares:
+        first = self._flows.first(flow, TOLD)
+        if first and flow not in self._shares:
             self._share_out()
-        count = self._shares.get(flow.deployment, 0)
-        sizes += [(one.rank, one.units) for one in self._flows.first(flow, count)]
+        sizes += [(one.rank, one.units) for one in first[: self._shares.get(flow, 0)]]
         return merged(sizes)
 
 

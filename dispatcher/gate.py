@@ -1,4 +1,4 @@
-"""Between the loop and an upstream with limits by the minute: no call without credits.
+"""Between the loop and an upstream with limits: no call without credits.
 
 A shell around `credits`, `costs` and `routes`: it has the clock and tells the metrics.
 """
@@ -38,6 +38,10 @@ class Gate:
         """The connection is in hand: whether the request may be sent. Spends its credits."""
         return self._keeper.spend(self._promise)
 
+    def cuttable(self, cut: Callable[[], None]) -> None:
+        """Call `cut` if the call loses its seat."""
+        self._promise.cut = cut
+
     def settle(self, end: CallEnd) -> None:
         """The call ended so."""
         if self.metered:
@@ -51,7 +55,7 @@ class Gate:
 
 
 class Gatekeeper:
-    """All gates of one process. Exists only where limits by the minute are configured."""
+    """All gates of one process. Exists only where limits of the fleet are configured."""
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class Gatekeeper:
         self.flows = FlowQueues(list(config.lanes), config.dispatcher.lower_lane_share)
         self.routes = Routes(governed, self.flows, seats, breakers.attitude)
         holder = Holder(process, Timing(), self._mono_ms())
-        self.credits = Credits(holder, self.flows, seats, governed.deployments)
+        self.credits = Credits(holder, self.flows, seats, governed)
 
     def route(self, waiting: Waiting, now_ms: int) -> bool:
         """Put a request that is to be queued into a flow, if its model is governed.
@@ -104,7 +108,7 @@ class Gatekeeper:
 
         def covered(waiting: Waiting) -> bool:
             flow = waiting.flow
-            if flow is None or self._seats.room(flow.deployment) <= 0:
+            if flow is None or self._seats.room(flow.deployment, self._governed.part(flow)) <= 0:
                 return False
             if not self._breakers.lets(flow.deployment, waiting, now_ms):
                 return False

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from headrace.dispatcher.costs import Cost
-from headrace.dispatcher.governor.configured import tree_of
+from headrace.dispatcher.governor.configured import ROUNDING, tree_of
 from headrace.dispatcher.governor.tree import Caps, Scope
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Flow, Units
@@ -11,7 +11,7 @@ from headrace.schemas.names import DeploymentName, ModelName
 
 
 class Governed:
-    """The limits by the minute of one configuration."""
+    """The limits of one configuration that hold for all dispatchers together."""
 
     def __init__(self, config: Config) -> None:
         scopes = tree_of(config).scopes
@@ -30,6 +30,18 @@ class Governed:
             if any(map(_counts_tokens, (*self._common[one.name], *shares)))
         )
         """Models of which tokens are limited somewhere."""
+        self._lanes = {name: lane.reserve for name, lane in config.lanes.items()}
+        self._reserving = {name: one.reserve for name, one in config.tenants.items()}
+        self._reserved = sum(self._lanes.values()) + sum(self._reserving.values())
+
+    def seated(self, flow: Flow) -> bool:
+        """Whether calls of `flow` are limited in their number at a time."""
+        return any(caps.seats is not None for caps in self._caps(flow))
+
+    def part(self, flow: Flow) -> float:
+        """The part of a limit that others have not reserved for themselves."""
+        own = self._lanes[flow.lane] + self._reserving.get(flow.tenant, 0.0)
+        return 1 - self._reserved + own + ROUNDING
 
     def fitted(self, flow: Flow, cost: Cost | None) -> Units | None:
         """What is to be asked for a request of `flow`; None: it is larger than a limit.

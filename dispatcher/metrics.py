@@ -98,7 +98,7 @@ class Metrics:
     def _of_limits(self, registry: CollectorRegistry) -> None:
         self._limit_wait = Histogram(
             "headrace_limit_wait_seconds",
-            "From the queue of a deployment with limits by the minute to the dispatch.",
+            "From the queue of a deployment with limits of the fleet to the dispatch.",
             ("deployment",),
             buckets=_WAITS,
             registry=registry,
@@ -112,6 +112,11 @@ class Metrics:
         self.credits_lapsed = Counter(
             "headrace_credits_lapsed",
             "Times in which no governor was heard of for as long as credits live.",
+            registry=registry,
+        )
+        self.seats_lost = Counter(
+            "headrace_seats_lost",
+            "Calls that were cut since no governor was heard of: their seats are given to others.",
             registry=registry,
         )
         self.limit_records = Counter(

@@ -25,6 +25,8 @@ class Break(StrEnum):
     STREAM_BROKEN = "stream_broken"
     """Cut, ended without its end mark, malformed, or not UTF-8."""
     TOO_LARGE = "too_large"
+    SEAT_LOST = "seat_lost"
+    """Cut by us: no governor was heard of in time, so that its seat is given to others."""
 
 
 class CallEnd(msgspec.Struct, kw_only=True):
@@ -75,6 +77,8 @@ class Call(msgspec.Struct, kw_only=True, frozen=True):
     """Time left until the request's deadline; the deployment's own total may be shorter."""
     gate: Callable[[], bool] | None = None
     """Asked when a connection is in hand, right before the request is sent: False: it must not be."""
+    cuttable: Callable[[Callable[[], None]], None] | None = None
+    """Told how to cut the call short, when it begins; it then ends as `SEAT_LOST`."""
     metered: bool = False
     """Whether it matters how many tokens the answer takes."""
 

@@ -47,9 +47,9 @@ class Seats:
         """The deployments of `model`."""
         return self._by_model.get(model, [])
 
-    def room(self, deployment: DeploymentName) -> int:
-        """How many seats of a deployment are free."""
-        return self._most[deployment] - self.in_use[deployment]
+    def room(self, deployment: DeploymentName, part: float = 1.0) -> int:
+        """How many seats of a deployment are free to those who may use `part` of all; one is for all."""
+        return max(1, int(self._most[deployment] * part)) - self.in_use[deployment]
 
     def take(self, deployment: DeploymentName) -> None:
         """Occupy a seat."""

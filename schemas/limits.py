@@ -116,6 +116,8 @@ class FlowGrant(msgspec.Struct, frozen=True, array_like=True):
     ended: int = 0
     keep: int = 0
     """Requests for which credits may lie idle."""
+    sought: bool = False
+    """Whether somebody waits for a seat that its calls hold: their ends are to be told at once."""
 
 
 class SessionGrant(msgspec.Struct, frozen=True, array_like=True):

@@ -76,6 +76,8 @@ class Governor:
         self._heard_s = self._turned_s = clock.monotonic()
         self._shown_s = 0.0
         self._woken = asyncio.Event()
+        self._stirred = False
+        """Whether something is to be looked at before the next beat."""
 
     @property
     def deaf(self) -> bool:
@@ -97,7 +99,7 @@ class Governor:
 
     def _operators_changed(self, now_ms: int) -> None:
         self._breakers.ordered(self.operated.settings.breakers(now_ms))
-        self._woken.set()
+        self._stir()
 
     async def run(self) -> None:
         """Take turns until cancelled."""
@@ -116,19 +118,28 @@ class Governor:
 
     async def _pause(self) -> bool:
         """Until the next turn; True if it came much too late."""
-        owner = self.owner
-        quiet = owner is not None and not owner.waiting()
-        soonest_s = self._turned_s + self._timing.tick_ms / 1000
-        until_s = self._turned_s + self._timing.beat_ms / 1000 if quiet else soonest_s
-        if quiet:
+        while (left_s := self._due_s() - self._clock.monotonic()) > 0:
+            self._woken.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, until_s - self._clock.monotonic())):
+                async with asyncio.timeout(left_s):
                     await self._woken.wait()
-        if not quiet or self._woken.is_set():
-            await asyncio.sleep(max(0.0, soonest_s - self._clock.monotonic()))
-        self._woken.clear()
+        late_s = -left_s
         self._turned_s = self._clock.monotonic()
-        return self._turned_s - until_s > LATE_S
+        self._stirred = False
+        return late_s > LATE_S
+
+    def _stir(self) -> None:
+        self._stirred = True
+        self._woken.set()
+
+    def _due_s(self) -> float:
+        """When the next turn is, as far as is known now."""
+        owner, timing = self.owner, self._timing
+        if owner is not None and owner.pressed:
+            return self._turned_s + timing.press_ms / 1000
+        if self._stirred or self._won is not None or owner is None or owner.waiting():
+            return self._turned_s + timing.tick_ms / 1000
+        return self._turned_s + timing.beat_ms / 1000
 
     def _tick(self, owner: Owner) -> None:
         self._append(owner.tick(self._now_ms()))
@@ -163,7 +174,7 @@ class Governor:
         if won:
             self._clock.acked(placed.stamp_ms)
             self._won = placed
-            self._woken.set()
+            self._stir()
 
     def _hear(self, stamp_ms: int, report: Report) -> None:
         """The next report."""
@@ -177,8 +188,8 @@ class Governor:
         news = self._breakers.hear(report, stamp_ms)
         if report.session != NO_SESSION:
             owner.hear(report, stamp_ms)
-        if news or any(told.want for told in report.flows):
-            self._woken.set()
+        if news or owner.pressed or any(told.want for told in report.flows):
+            self._stir()
         if report.epoch > owner.epoch:
             self._contest.heard_of(report.epoch)
             self._resign("another_epoch")

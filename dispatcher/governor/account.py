@@ -82,9 +82,22 @@ class Account:
         """Seats that its calls hold."""
         return 0 if self.void else max(0, self.spent.requests - self.ended)
 
+    @property
+    def sought(self) -> bool:
+        """Whether somebody waits for a seat of a scope that it lies in."""
+        return any(node.sought for node in self.nodes)
+
     def told(self) -> FlowGrant:
         """As the owner states it in its log."""
-        return FlowGrant(self.flow, self.granted, self.spent, self.renounced, self.ended, self.keep)
+        return FlowGrant(
+            self.flow,
+            self.granted,
+            self.spent,
+            self.renounced,
+            self.ended,
+            self.keep,
+            self.sought,
+        )
 
     def forget(self, passed_ms: int) -> None:
         """Refunds for spends that have left every window come too late."""

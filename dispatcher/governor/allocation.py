@@ -7,6 +7,7 @@ from headrace.dispatcher.governor.lane import REST_MS, Lane
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Queue, Session
 from headrace.dispatcher.governor.rounds import Paid, Round
+from headrace.dispatcher.governor.scarcity import Scarcity
 from headrace.dispatcher.governor.standing import Standing, Touched
 from headrace.schemas.limits import FlowReport
 from headrace.schemas.names import LaneName, Tenant
@@ -60,12 +61,13 @@ class Allocation:
             )
             for number, name in enumerate(policy.lanes)
         }
+        self._scarcity = Scarcity()
         self._standing = Standing(ledger, policy.standing_share, policy.standing_load)
 
     def hear(self, session: Session, told: FlowReport) -> bool:
         """What the session has queued of a flow, by its newest report, which the ledger has heard.
 
-        False if no such lane is known.
+        True if it asks for something, and did not before.
         """
         queue = session.queues.get(told.flow)
         if queue is None:
@@ -75,10 +77,11 @@ class Allocation:
             queue = Queue(session, self._ledger.account(session.name, told.flow))
             session.queues[told.flow] = queue
             lane.contender(told.flow).queues[session.name] = queue
+        asked = queue.head() is not None
         queue.tell(told.want, told.usual)
         if told.want or told.usual:
             self._lanes[told.flow.lane].used_ms = self._ledger.now_ms
-        return True
+        return not asked and queue.head() is not None
 
     def leave(self, session: Session) -> None:
         """The session gets nothing any more."""
@@ -91,6 +94,7 @@ class Allocation:
 
     def replant(self) -> None:
         """The ledger's limits were changed."""
+        self._scarcity.clear()
         for lane in self._lanes.values():
             lane.replant()
 
@@ -105,21 +109,30 @@ class Allocation:
                 lane.owed = 0.0
             lane.leads = leads
             leads = leads and now_ms - lane.used_ms >= REST_MS
-        below = [lane for lane, _ in busy[1:]]
+        share = self._policy.lower_share
+        below = [None if lane.sated(share) else lane for lane, _ in busy[1:]]
         for number, (lane, waiting) in enumerate(busy[1:], 1):
-            round_.pay_floor(lane, waiting, self._paid(lane, below[number:]))
+            round_.pay_floor(lane, waiting, self._paid(lane, below[number:], owed=True))
         for number, (lane, waiting) in enumerate(busy):
             round_.serve(lane, waiting, self._paid(lane, below[number:]))
         for lane, _ in lanes:
             if lane.contenders:
                 self._standing.keep(lane.contenders.values(), round_.closed, round_.touched)
+        contenders = (one for lane in self._lanes.values() for one in lane.contenders.values())
+        self._scarcity.note(round_.closed, contenders, round_.touched, now_ms)
         return round_.touched
 
-    def _paid(self, lane: Lane, below: list[Lane]) -> Paid:
+    def _paid(self, lane: Lane, below: list[Lane | None], *, owed: bool = False) -> Paid:
+        """`owed`: what is granted is the floor; one whole request may be more, which is a debt then."""
+        next_lane = below[0] if below else None
+
         def paid(cost: float) -> None:
-            lane.owed = max(0.0, lane.owed - cost)
-            if below:
-                owed = below[0].owed + cost * self._policy.lower_share
-                below[0].owed = min(owed, self._policy.burst)
+            if owed:
+                lane.owed -= cost
+            elif lane.owed > 0:
+                lane.owed = max(0.0, lane.owed - cost)
+            if next_lane is not None:
+                more = next_lane.owed + cost * self._policy.lower_share
+                next_lane.owed = min(more, self._policy.burst)
 
         return paid

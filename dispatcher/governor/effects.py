@@ -71,6 +71,7 @@ _BY_SIGNAL: Final = {
     Signal.CREDENTIAL: Effects(BreakerEffect.EXHAUSTED, LimiterEffect.SETTLE),
     Signal.TERMINAL: _NOTHING,
     Signal.TOO_LARGE: _NOTHING,
+    Signal.CUT: _NOTHING,
 }
 _LIMITED: Final = Effects(BreakerEffect.IGNORED, LimiterEffect.LEARN)
 

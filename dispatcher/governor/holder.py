@@ -107,6 +107,7 @@ class Holder:
             purse.ended += 1
             purse.changed_ms = now_ms
             self._changed = True
+            self._urgent = self._urgent or purse.sought
 
     def holds(self, ticket: Ticket) -> bool:
         """Whether the call still has its seat. A call without one must be cut, if seats are limited."""
@@ -127,15 +128,26 @@ class Holder:
         self._lapse(now_ms)
         return True
 
+    def lapse_ms(self) -> int:
+        """When the session ends if no governor is heard of until then."""
+        if self._valid_until_ms is None:
+            return self._opened_ms + self._timing.valid_ms
+        return self._valid_until_ms
+
     def due_ms(self) -> int:
         """When `report` is to be called next."""
         if self._sent_ms is None:
             return self._opened_ms
         if self._urgent:
-            return self._sent_ms + URGENT_MS
-        if self._changed:
-            return self._sent_ms + self._timing.tick_ms
-        return self._sent_ms + self._promise_ms()
+            due_ms = self._sent_ms + URGENT_MS
+        elif self._changed:
+            due_ms = self._sent_ms + self._timing.tick_ms
+        else:
+            due_ms = self._sent_ms + self._promise_ms()
+        if self._valid_until_ms is not None and self._valid_until_ms > self._sent_ms:
+            # A lapse must not go unnoticed: calls that lose their seats are cut within the guard.
+            due_ms = min(due_ms, self._valid_until_ms)
+        return due_ms
 
     def close(self, now_ms: int) -> Report:
         """The last report: the process stops, its calls are over, it spends nothing any more."""

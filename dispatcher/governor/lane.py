@@ -5,6 +5,7 @@ from typing import Final
 
 from headrace.dispatcher.governor.contenders import Bucket, Contender, Turn
 from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.node import Node
 from headrace.schemas.limits import Flow
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
 
@@ -74,6 +75,29 @@ class Lane:
     def granted(self, contender: Contender, share: float) -> None:
         """So much of the limit was taken."""
         self._bucket(contender).take(share)
+
+    def sated(self, share: float) -> bool:
+        """Whether it holds its share of the seats of every scope that its requests wait for seats in.
+
+        Seats are held for as long as calls last: who holds enough of them is owed no more.
+        """
+        scopes = {
+            node
+            for contender in self.contenders.values()
+            if contender.head() is not None
+            for node in contender.path
+            if node.scope.common and node.caps.seats is not None
+        }
+        return bool(scopes) and all(self._held(node) >= share * node.seats for node in scopes)
+
+    def _held(self, node: Node) -> int:
+        accounts = (
+            queue.account
+            for contender in self.contenders.values()
+            if node in contender.path
+            for queue in contender.queues.values()
+        )
+        return sum(one.in_use() + one.outstanding().requests for one in accounts)
 
     def replant(self) -> None:
         """The ledger's limits were changed."""

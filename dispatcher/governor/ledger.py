@@ -35,6 +35,8 @@ class Ledger:
         self._shut: dict[Node, int] = {}
         """Scopes of which nothing is known before that time: taken for full."""
         self.sessions: dict[SessionId, Accounts] = {}
+        self.freed = False
+        """Whether a seat that somebody waits for came back; whoever has seen it sets it back."""
         self._paths: dict[Flow, tuple[Node, ...]] = {}
         self._plant(tree)
 
@@ -213,8 +215,8 @@ class Ledger:
             for node in account.nodes:
                 node.open(requests, tokens_in, tokens_out)
 
-    @staticmethod
-    def _seats(account: Account, more: int) -> None:
+    def _seats(self, account: Account, more: int) -> None:
         if more:
+            self.freed = self.freed or (more < 0 and account.sought)
             for node in account.nodes:
                 node.in_use += more

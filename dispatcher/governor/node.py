@@ -42,6 +42,7 @@ class Node:
         "sent_input",
         "sent_output",
         "sent_requests",
+        "sought",
         "width_ms",
     )
 
@@ -55,6 +56,8 @@ class Node:
         self.open_requests = self.open_input = self.open_output = 0
         self.sent_requests = self.sent_input = self.sent_output = 0
         self.in_use = 0
+        self.sought = False
+        """Whether somebody waits for one of its seats."""
         self._spends: deque[Spend] = deque()
 
     def slide(self, now_ms: int) -> None:
@@ -125,6 +128,16 @@ class Node:
             tokens_in += spend.units[1]
             tokens_out += spend.units[2]
         return Units(requests, tokens_in, tokens_out)
+
+    @property
+    def seats(self) -> int:
+        """How many there are; 0 where they are not limited."""
+        return self.caps.seats or 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it has no free seat."""
+        return self.caps.seats is not None and self.open_requests + self.in_use >= self.seats
 
     def charged(self) -> dict[Dimension, int]:
         """What counts against each limit that is set."""

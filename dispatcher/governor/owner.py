@@ -44,6 +44,8 @@ class Owner:
         self.sessions: dict[SessionId, Session] = {}
         self.strangers = 0
         """Sessions with credits that the log does not tell of."""
+        self.pressed = False
+        """Whether a report told what is worth a tick at once: a queue began, or a sought seat is free."""
         self._allocation = Allocation(self.ledger, policy)
         self._beats = 0
         self._beat_ms: int | None = None
@@ -68,6 +70,7 @@ class Owner:
         newest = report.seq > session.seq
         for told in report.flows:
             self.ledger.hear(report.session, told, stamp_ms)
+        self.pressed = self.pressed or self.ledger.freed
         if not newest or session.over_ms is not None:
             return
         session.seq = report.seq
@@ -127,6 +130,7 @@ class Owner:
 
     def tick(self, now_ms: int) -> list[Command]:
         """The records to append now."""
+        self.pressed = self.ledger.freed = False
         self.ledger.advance(now_ms)
         now_ms = self.ledger.now_ms
         records: list[Command] = list(self._beat(now_ms))
@@ -141,7 +145,7 @@ class Owner:
 
     def _queue(self, session: Session, report: Report) -> None:
         for told in report.flows:
-            self._allocation.hear(session, told)
+            self.pressed = self._allocation.hear(session, told) or self.pressed
         if len(session.queues) > len(report.flows):
             told_flows = {told.flow for told in report.flows}
             for flow, queue in session.queues.items():

@@ -18,6 +18,7 @@ class Purse:
         "queue",
         "renounced",
         "size",
+        "sought",
         "spent",
         "used_ms",
     )
@@ -37,6 +38,8 @@ class Purse:
         self.granted = self.spent = self.renounced = NOTHING
         self.ended = 0
         self.keep = 0
+        self.sought = False
+        """Whether somebody waits for seats that its calls hold."""
         self.changed_ms = self.idle_ms = now_ms
         self._refunds: list[tuple[Refund, int]] = []
 
@@ -63,6 +66,7 @@ class Purse:
     def take(self, told: FlowGrant, now_ms: int) -> bool:
         """What the owner states; True if that is more than before."""
         self.keep = told.keep
+        self.sought = told.sought
         granted = greater(self.granted, told.granted)
         if granted == self.granted:
             return False
@@ -108,6 +112,7 @@ class Purse:
             self.queue
             or self.changed_ms >= echo_ms
             or any(self.credit())
+            or self.spent.requests > self.ended
             or self._refunds
             or self._in_use_since(since_ms)
         )

@@ -43,7 +43,7 @@ class Standing:
     def _fill(self, contender: Contender, queue: Queue, room: float, touched: Touched) -> float:
         """One session's reserve; returns what part of the limit it takes."""
         account, usual = queue.account, queue.usual
-        share = contender.share(usual) if usual else 0.0
+        share = contender.cost(usual) if usual else 0.0
         keep = min(MOST, int(room / share)) if usual and share else 0
         if keep != account.keep:
             account.keep = keep

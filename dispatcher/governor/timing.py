@@ -18,6 +18,8 @@ class Timing:
     """From spending a credit until the upstream has counted the request, at most."""
     tick_ms: int = 100
     """Between two rounds of grants, and between two reports of a busy dispatcher."""
+    press_ms: int = 25
+    """Between two rounds of grants where a queue began or a seat came back that somebody waits for."""
     busy_report_ms: int = 250
     """A dispatcher with something queued or in hand is heard of at least this often."""
     idle_report_ms: int = 1_000

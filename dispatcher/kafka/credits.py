@@ -24,7 +24,7 @@ BACK_MS: Final = 10_000
 """Grants are read from so long ago on: whoever owns the partition has written something since."""
 PAUSE_S: Final = 0.5
 LOOK_S: Final = 1.0
-"""How soon a lapse is told of."""
+"""How soon a lapse is told of that was noticed elsewhere."""
 
 
 class CreditChannel:
@@ -66,11 +66,16 @@ class CreditChannel:
         await self._follower.close()
 
     async def _listen(self) -> None:
-        """Begin to read the grants, which `Follower.run` does then; and tell of lapses."""
+        """Begin to read the grants, which `Follower.run` does then; and see to lapses in time.
+
+        Calls that lose their seats are cut, whatever a report waits for.
+        """
         following = False
         while True:
             following = following or await self._follows()
-            await asyncio.sleep(LOOK_S if following else PAUSE_S)
+            left_s = (self._credits.lapse_ms() - self._mono_ms()) / 1000
+            await asyncio.sleep(min(max(0.001, left_s), LOOK_S if following else PAUSE_S))
+            self._credits.valid(self._mono_ms())
             self._note_lapses()
 
     async def _follows(self) -> bool:
@@ -90,7 +95,7 @@ class CreditChannel:
             self._metrics.limit_records.inc()
             self._log.warning("limit_record_unreadable", offset=record.offset, error=command.reason)
             return
-        if self._credits.take(command, int(self._clock.monotonic() * 1000)):
+        if self._credits.take(command, self._mono_ms()):
             self._woken()
         self._note_lapses()
 
@@ -100,3 +105,10 @@ class CreditChannel:
             self._metrics.credits_lapsed.inc(lapses - self._lapses)
             self._lapses = lapses
             self._log.warning("credits_lapsed", count=lapses)
+            cut = self._credits.cut_lost()
+            if cut:
+                self._metrics.seats_lost.inc(cut)
+                self._log.warning("calls_cut", count=cut)
+
+    def _mono_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000)

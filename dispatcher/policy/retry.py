@@ -5,7 +5,7 @@ How it works. `signals` says what the end means; then, in this order:
 1. Once a chunk was forwarded nothing is repeated: the answer, its error event, or `Fail`.
 2. An answer, and an error that speaks of the request, settle it.
 3. What may have run is not repeated where the request says so.
-4. What was never sent is sent again at once, the first time for free.
+4. What was never sent is sent again at once, the first time for free; so is what we cut ourselves.
 5. Throttling waits as asked and is no attempt, but a bounded number of times.
 6. Everything else is repeated with backoff until the allowance is used up: a dead letter. Where nearly
    all calls of the deployment fail it is no attempt: the breaker ends that, not each request for itself.
@@ -160,6 +160,8 @@ def _next(end: CallEnd, signal: Signal, tried: Tried, now: _Situation) -> Retry:
     """The retry that this end calls for, were there no bounds."""
     if signal is Signal.NOT_SENT and not tried.was_not_sent:
         return Retry(now.ms, signal, counted=False, elsewhere=now.elsewhere)
+    if signal is Signal.CUT:
+        return Retry(now.ms, signal, counted=False, budgeted=False)
     if signal is Signal.CREDENTIAL:
         # The same key would be refused again, however long the others have no seat.
         return Retry(now.ms, signal, counted=True, elsewhere=True, barred_ms=tried.deadline_ms)

@@ -39,6 +39,8 @@ class Signal(StrEnum):
     TERMINAL = "terminal"
     """It is the request's answer."""
     TOO_LARGE = "too_large"
+    CUT = "cut"
+    """By us: it says nothing of the upstream."""
 
 
 _BREAKS: Final = {
@@ -49,6 +51,7 @@ _BREAKS: Final = {
     Break.TOTAL_TIMEOUT: Signal.TRANSIENT,
     Break.STREAM_BROKEN: Signal.PARTIAL,
     Break.TOO_LARGE: Signal.TOO_LARGE,
+    Break.SEAT_LOST: Signal.CUT,
 }
 _STATUSES: Final = {
     401: Signal.CREDENTIAL,

@@ -51,6 +51,8 @@ class Deployment:
         first_s = self._timeouts.first_byte_s if call.stream else total_s + 1
         try:
             with Watch(total_s, Break.FIRST_BYTE_TIMEOUT, first_s) as watch:
+                if call.cuttable is not None:
+                    call.cuttable(lambda: watch.cut(Break.SEAT_LOST))
                 await self._exchange(call, body, chunks, end, watch)
         except Withheld:
             end.withheld = True

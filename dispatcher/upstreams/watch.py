@@ -85,6 +85,13 @@ class Watch:
         """There was progress."""
         self._due = self._loop.time() + self._within_s
 
+    def cut(self, broken: Break) -> None:
+        """End the call now, as `broken`; not to be called after its end."""
+        if self._broken is None:
+            self._timer.cancel()
+            self._broken = broken
+            self._task.cancel()
+
     def _arm(self) -> None:
         self._armed_for = min(self._due, self._total_at)
         self._timer = self._loop.call_at(self._armed_for, self._fire)

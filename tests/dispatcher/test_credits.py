@@ -1,10 +1,14 @@
 """What is promised, spent and asked for; on an owner that answers at once."""
 
+from collections.abc import Mapping
+from functools import partial
+
 from headrace.dispatcher.credits import TOLD, Credits, Promise, merged
 from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.config.model import DeploymentConfig
+from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Flow, Units, Want
 from headrace.schemas.names import DeploymentName
 from support.credits import LANES, Bench
@@ -13,23 +17,25 @@ from support.limits import TIMING, flow, tree
 
 F = flow()
 ONE = Units(1)
-GOVERNED = frozenset({DeploymentName("d")})
 
 
 class Process:
     """The credits of one dispatcher, beside its owner."""
 
-    def __init__(self, *, seats: int = 64, **caps: int) -> None:
+    def __init__(
+        self, *, local: int = 64, sections: Mapping[str, object] = {}, **caps: int
+    ) -> None:
         self.bench = Bench(tree(**caps), "one")
         upstream = {"base_url": "http://127.0.0.1:1/v1"}
         config = {"name": "d", "model": "m", "upstream": upstream}
-        deployment = DeploymentConfig.model_validate(
-            config | {"limits": {"process_concurrency": seats}}
-        )
-        free = DeploymentConfig.model_validate(config | {"name": "free"})
-        self.seats = Seats([deployment, free])
+        limits = {"process_concurrency": local, "requests_per_minute": 1_000}
+        if "seats" in caps:
+            limits["concurrency"] = caps["seats"]
+        deployments = [config | {"limits": limits}, config | {"name": "free"}]
+        read = Config.model_validate({"deployments": deployments, **sections})
+        self.seats = Seats(read.deployments)
         self.flows = FlowQueues(LANES, 0.1)
-        self.credits = Credits(self.bench.holders["one"], self.flows, self.seats, GOVERNED)
+        self.credits = Credits(self.bench.holders["one"], self.flows, self.seats, Governed(read))
 
     def queue(self, count: int, units: Units = ONE, of: Flow = F) -> list[Waiting]:
         """Queue requests of one flow, one after the other."""
@@ -134,7 +140,7 @@ def test_the_first_of_a_long_queue_are_told() -> None:
 
 
 def test_no_more_is_asked_for_than_there_are_seats() -> None:
-    process = Process(requests=100, seats=3)
+    process = Process(requests=100, local=3)
     process.queue(50)
     assert process.wanted() == 3
     process.step()
@@ -148,11 +154,54 @@ def test_no_more_is_asked_for_than_there_are_seats() -> None:
 
 
 def test_flows_share_the_seats_that_are_free() -> None:
-    process = Process(requests=100, seats=8)
+    process = Process(requests=100, local=8)
     tenants = [flow(f"t{number}") for number in range(4)]
     for one in tenants:
         process.queue(9, of=one)
     assert [process.wanted(one) for one in tenants] == [2] * 4
+
+
+def test_where_seats_are_handed_out_nothing_is_asked_for_without_a_free_one_here() -> None:
+    process = Process(seats=9, local=3)
+    tenants = [flow(f"t{number}") for number in range(5)]
+    for one in tenants:
+        process.queue(9, of=one)
+    assert sum(process.wanted(one) for one in tenants) == 3
+    process.step()
+    promises = process.dispatch()
+    assert [process.spend(one) for one in promises] == [True] * 3
+    assert sum(process.wanted(one) for one in tenants) == 0
+    process.close(promises[0])
+    assert sum(process.wanted(one) for one in tenants) == 1
+
+
+def test_a_lane_leaves_what_others_reserve_of_this_process_too() -> None:
+    lanes = {"interactive": {"deadline_s": 9, "reserve": 0.25}, "batch": {"deadline_s": 9}}
+    process = Process(seats=9, local=4, sections={"lanes": lanes})
+    low, high = flow(lane="batch"), flow(lane="interactive")
+    process.queue(9, of=low)
+    process.step()
+    assert len(process.dispatch()) == 3
+    process.queue(9, of=high)
+    assert (process.wanted(low), process.wanted(high)) == (3, 1)
+
+
+def test_calls_are_cut_when_their_seats_are_lost() -> None:
+    process = Process(seats=2)
+    process.queue(3)
+    process.step()
+    promises = process.dispatch()
+    cut: list[int] = []
+    for number, promise in enumerate(promises):
+        promise.cut = partial(cut.append, number)
+        assert process.spend(promise)
+    assert process.credits.cut_lost() == 0
+    process.close(promises[0])
+    process.bench.cut_off.add("one")
+    process.bench.run(TIMING.valid_ms)
+    assert not process.credits.valid(process.bench.now)
+    assert (process.credits.cut_lost(), cut) == (1, [1])
+    assert process.credits.cut_lost() == 0
 
 
 def test_who_stops_asks_for_nothing_more() -> None:

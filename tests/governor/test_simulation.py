@@ -10,15 +10,16 @@ import pytest
 from msgspec.structs import replace
 
 from headrace.dispatcher.governor import takeover
-from headrace.dispatcher.governor.account import Account
 from headrace.dispatcher.governor.epochs import Epochs
 from headrace.dispatcher.governor.holder import Holder
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.node import Node
 from headrace.dispatcher.governor.owner import Owner
+from headrace.dispatcher.governor.simulator.dispatcher import Dispatcher
 from headrace.dispatcher.governor.simulator.run import simulate
 from headrace.dispatcher.governor.simulator.story import Fault, Story, Trouble, draw
 from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.governor.tree import Tree
 from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import Command, Flow, Grants, Units
 
@@ -110,12 +111,56 @@ def test_a_window_without_its_guard_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_refund_that_comes_too_late_and_counts_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    spend_of = Account.spend_of
-
-    def nearest(self: Account, ordinal: int) -> object:
-        return spend_of(self, ordinal) or (self.spends[-1] if self.spends else None)
-
-    monkeypatch.setattr(Account, "spend_of", nearest)
+    monkeypatch.setattr(Node, "refund", lambda self, _, units: self._sent(units, -1))
     assert seen_after(
         lambda story: dataclasses.replace(story, call_ms=(20_000, 30_000), settles=1.0)
     )
+
+
+def seated(story: Story) -> Story:
+    """Seats are what there is least of, and some calls outlive a session."""
+    pool, *parts = story.tree.scopes
+    caps = dataclasses.replace(pool.caps, seats=3)
+    tree = Tree((dataclasses.replace(pool, caps=caps), *parts))
+    # A process that stands still for longer than credits live cannot cut its calls.
+    faults = tuple(
+        dataclasses.replace(one, lasts_ms=min(one.lasts_ms, 5_000))
+        if one.trouble is Trouble.FREEZE_DISPATCHER
+        else one
+        for one in story.faults
+    )
+    return dataclasses.replace(story, tree=tree, call_ms=(1_000, 25_000), faults=faults)
+
+
+@pytest.mark.parametrize("seed", range(100, 105))
+def test_seats_are_never_more_than_there_are_and_all_come_back(seed: int) -> None:
+    assert simulate(seated(draw(seed))).violations == []
+
+
+def test_seats_in_use_that_are_not_counted_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "_seats", lambda *_: None)
+    assert seen_after(seated) <= len(ENOUGH)
+
+
+def test_calls_that_run_on_without_their_seats_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dispatcher, "_cut_calls", lambda _: None)
+    assert seen_after(lambda story: seated(cut_off(story))) <= len(ENOUGH)
+
+
+def test_seats_of_the_dead_that_do_not_come_back_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    expire = Ledger.expire
+
+    def forgetful(self: Ledger, session: SessionId, stamp_ms: int) -> Sequence[tuple[Flow, Units]]:
+        with monkeypatch.context() as patched:
+            patched.setattr(Ledger, "_seats", lambda *_: None)
+            return expire(self, session, stamp_ms)
+
+    monkeypatch.setattr(Ledger, "expire", forgetful)
+    assert seen_after(seated) <= len(ENOUGH)
+
+
+def test_seats_that_are_given_away_before_their_calls_are_cut_are_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Timing, "owner_ms", Timing().holder_ms - 2_000)
+    assert seen_after(lambda story: seated(cut_off(story))) <= len(ENOUGH)

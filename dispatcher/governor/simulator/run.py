@@ -17,7 +17,7 @@ from headrace.schemas.limits import Command, Report
 
 LONGEST_STALL_MS = 20_000
 QUIET_MS = 25_000
-"""After the traffic ends: time in which everything that was outstanding must have come back."""
+"""After the last call: time in which everything that was outstanding must have come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _rest(fleet: Fleet) -> None:
     clock.run(max(clock.now, *ends))
     for dispatcher in fleet.dispatchers:
         dispatcher.rest()
-    clock.run(clock.now + QUIET_MS)
+    clock.run(clock.now + QUIET_MS + story.call_ms[1])
     for governor in fleet.governors:
         if governor.owner is not None and governor.owner.epoch == fleet.places.witness.epoch:
             fleet.places.witness.rested(governor.owner.ledger)

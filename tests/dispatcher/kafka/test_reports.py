@@ -12,6 +12,7 @@ from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.credits import Credits
 from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.governor.holder import Holder
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.kafka.outbox import Outbox
@@ -59,8 +60,8 @@ async def telling(broker: Broker) -> AsyncIterator[tuple[ReportChannel, Holder]]
     """A channel that reports very often."""
     clock = BrokerTime()
     holder = Holder(process("own"), QUICK, int(clock.monotonic() * 1000))
-    in_hand = Credits(holder, FlowQueues([], 0.1), Seats([]), ())
     config = Config.model_validate({"deployments": [EAST]})
+    in_hand = Credits(holder, FlowQueues([], 0.1), Seats([]), Governed(config))
     channel = ReportChannel(
         Reports(process("own"), Breakers(config, process("own")), in_hand),
         topics=Topics("t."),

@@ -108,6 +108,11 @@ TABLE = [
         counted(Signal.AMBIGUOUS),
         moves(Signal.AMBIGUOUS),
     ),
+    same(
+        "cut, since its seat was lost",
+        CallEnd(broken=Break.SEAT_LOST),
+        Retry(NOW_MS, Signal.CUT, counted=False, budgeted=False),
+    ),
     transient("first-byte timeout", CallEnd(broken=Break.FIRST_BYTE_TIMEOUT)),
     transient("stall before a chunk went out", CallEnd(broken=Break.STALL, status=200)),
     transient("total timeout", CallEnd(broken=Break.TOTAL_TIMEOUT)),

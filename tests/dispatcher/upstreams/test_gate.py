@@ -1,7 +1,7 @@
 """Nothing is sent unless the gate opens, and a gate that stays closed costs no connection."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -104,6 +104,26 @@ async def test_the_gate_of_a_call_that_waits_for_a_connection_is_asked_after_the
         release.set()
         assert [(await first).status, (await second).status] == [200, 200]
     assert log == [True]
+
+
+async def test_a_call_that_is_cut_ends_at_once_and_closes_its_connection() -> None:
+    cuts: list[Callable[[], None]] = []
+
+    async def play(_connection: Connection) -> None:
+        """Nothing ever comes."""
+
+    async with (
+        RawUpstream(play) as upstream,
+        calling(upstream.base_url, gated=True) as caller,
+    ):
+        call = asyncio.create_task(caller.call(BODY, cuttable=cuts.append))
+        await eventually(lambda: upstream.connections and upstream.connections[0].body)
+        (cut,) = cuts
+        cut()
+        cut()
+        end = await asyncio.wait_for(call, 10)
+        assert (end.broken, end.forwarded) == (Break.SEAT_LOST, 0)
+        await asyncio.wait_for(upstream.connections[0].until_gone(), 10)
 
 
 @pytest.mark.parametrize(("metered", "usage"), [(True, USAGE), (False, b"")])
