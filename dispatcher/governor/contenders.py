@@ -30,7 +30,7 @@ class Bucket:
     __slots__ = ("_at_ms", "_least", "_level", "_per_ms")
 
     def __init__(self, per_ms: float) -> None:
-        """Begin full, with a whole limit."""
+        """Begin full."""
         self._per_ms = per_ms
         self._least = 0.0
         self._level = 1.0
@@ -48,6 +48,10 @@ class Bucket:
         """It may go below 0. Two of the largest requests always have room, however small the limit."""
         self._least = max(self._least, 2 * share)
         self._level -= share
+
+    def forgive(self) -> None:
+        """Its debts are nobody's loss."""
+        self._level = max(self._level, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

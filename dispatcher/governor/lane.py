@@ -68,9 +68,15 @@ class Lane:
     def may_go(self, contender: Contender, now_ms: int) -> bool:
         """Whether its pace allows anything more at the deployment.
 
-        A whole limit may be taken at once, unless a higher lane may need some of it soon.
+        Nothing but the limit holds a lane back while no higher one may need some of it soon. Else requests
+        that reserved much and used little would leave room that the pace does not know of.
         """
-        return self._bucket(contender).open(now_ms, 1.0 if self.leads else self._burst)
+        bucket = self._bucket(contender)
+        if bucket.open(now_ms, self._burst):
+            return True
+        if self.leads:
+            bucket.forgive()
+        return self.leads
 
     def granted(self, contender: Contender, share: float) -> None:
         """So much of the limit was taken."""
