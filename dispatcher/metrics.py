@@ -135,7 +135,7 @@ class Metrics:
         )
         self._breaker_trips = Counter(
             "headrace_breaker_local_trips",
-            "Times this process refused calls for a second, since all of the last ones had failed.",
+            "Times this process called a deployment less often, since all of the last calls had failed.",
             ("deployment",),
             registry=registry,
         )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from headrace.dispatcher.breakers.board import Breakers
+from headrace.dispatcher.breakers.board import Breakers, refuses
 from headrace.dispatcher.breakers.switch import AGAIN_MS, OBEYED, Switch
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
@@ -52,7 +52,7 @@ class Placing:
         for name in self._breakers.of(waiting.model):
             switch = irregular.get(name)
             until_ms = max(waiting.barred.get(name, 0), now_ms)
-            if switch is not None and not switch.lets(waiting.id, now_ms):
+            if switch is not None and refuses(switch, waiting, now_ms):
                 until_ms = max(until_ms, self._again_ms(waiting, switch.until_ms(now_ms), now_ms))
             soonest.append(until_ms)
         return min(soonest, default=0) if min(soonest, default=0) > now_ms else 0

@@ -53,7 +53,7 @@ class Breakers:
     def lets(self, deployment: DeploymentName, waiting: Waiting, now_ms: int) -> bool:
         """Whether a request, which waits for that, may be sent there now."""
         switch = self.irregular.get(deployment)
-        return switch is None or (switch.lets_any(now_ms) and switch.lets(waiting.id, now_ms))
+        return switch is None or (switch.lets_any(now_ms) and not refuses(switch, waiting, now_ms))
 
     def attitude(self, deployment: DeploymentName, waiting: Waiting, now_ms: int) -> int:
         """As `routes.Attitude`. To be asked when the request might go there."""
@@ -62,7 +62,7 @@ class Breakers:
             return 0
         if switch.probe(now_ms) is not None:
             return -1
-        return 0 if switch.lets_any(now_ms) and switch.lets(waiting.id, now_ms) else 3
+        return 0 if switch.lets_any(now_ms) and not refuses(switch, waiting, now_ms) else 3
 
     def shut(self, model: ModelName, now_ms: int) -> frozenset[DeploymentName]:
         """Deployments of a model that no request may be sent to now.
@@ -77,7 +77,7 @@ class Breakers:
         """Deployments of its model that a request may not be sent to now."""
         if not self.irregular:
             return NONE
-        return self._those(waiting.model, lambda switch: not switch.lets(waiting.id, now_ms))
+        return self._those(waiting.model, lambda switch: refuses(switch, waiting, now_ms))
 
     def probing(self, model: ModelName, now_ms: int) -> list[DeploymentName]:
         """Deployments of a model with a probe in hand: they are called first, while there are others too."""
@@ -162,3 +162,10 @@ class Breakers:
         if not self._news:
             self._news = True
             self.stirred()
+
+
+def refuses(switch: Switch, waiting: Waiting, now_ms: int) -> bool:
+    """Whether this request may not be sent there now."""
+    if switch.failing(now_ms) and switch.deployment in waiting.tried:
+        return True
+    return not switch.lets(waiting.id, now_ms)

@@ -1,8 +1,10 @@
-"""One deployment's breaker in this process: the owner's row is the law, and a short refusal of its own.
+"""One deployment's breaker in this process: the owner's row is the law, and a short restraint of its own.
 
 How it works. OPEN lets nothing through, HALF_OPEN only what a probe was lent for, RAMP a share of the
 requests, chosen by their ids, so that a request that is refused waits for the next step or goes elsewhere,
 and is not diced for again and again.
+
+A process that sees nothing but failures, before the owner has spoken, calls seldom and repeats nothing there.
 
 Without an owner that lives nobody would ever write the next row, so a row holds for a time only: OPEN for
 twice as long as it was to last, HALF_OPEN until a probe that was asked for did not come for `SILENT_MS`
@@ -40,8 +42,13 @@ OBEYED: Final = frozenset({State.OPEN, State.FORCED_OPEN, State.HALF_OPEN, State
 FAILURES: Final = frozenset(
     {BreakerEffect.FAILURE, BreakerEffect.OVERLOAD, BreakerEffect.EXHAUSTED}
 )
+_RESTRAINED: Final = frozenset({State.CLOSED, State.RAMP})
+"""Where a process may hold calls back of its own accord."""
 _SLICES: Final = 10_000
-_LOCAL: Final = LocalTripPolicy()
+TRIAL_MS: Final = 100
+"""While everything fails a process calls no more often than this. To refuse all for longer would hide from
+the owner what it must see: a few dispatchers with little traffic would open later, after more failures."""
+_LOCAL: Final = LocalTripPolicy(refuse_ms=TRIAL_MS)
 
 
 class Switch:
@@ -56,7 +63,7 @@ class Switch:
         self.row: Row | None = None
         self.ends: dict[int, ProbeEnd] = {}
         """How own probes ended, of which the row does not tell yet."""
-        self._failing_until_ms = 0
+        self._trial_ms = self._failing_until_ms = 0
         """Too many calls failed in a row, and none was good since: until the owner must have spoken."""
         self.trips = 0
         """How often this process refused of its own accord."""
@@ -90,7 +97,7 @@ class Switch:
 
     def refuses_some(self, now_ms: int) -> bool:
         """Whether there is anything to look at before a call."""
-        return self.state in OBEYED or self._trip.refuses(now_ms)
+        return self.state in OBEYED or self.failing(now_ms)
 
     def lets(self, request: RequestId, now_ms: int) -> bool:
         """Whether this request may be sent there now."""
@@ -109,22 +116,20 @@ class Switch:
     def share(self, now_ms: int) -> float:
         """Of the requests that may be sent there; 0: at most those with a probe."""
         row = self.row
-        if row is None or row.state not in OBEYED:
-            return 0.0 if self._trips(now_ms) else 1.0
+        if self._holds_back(now_ms):
+            return 0.0
+        if row is None:
+            return 1.0
         match row.state:
             case State.OPEN:
                 lasts_ms = max(row.open_until_ms - row.since_ms, LEAST_GRACE_MS)
                 return self._unowned(row.open_until_ms + lasts_ms, now_ms)
             case State.HALF_OPEN:
                 return self._unowned(self._given_up_ms(row), now_ms)
-            case State.RAMP if self._trip.refuses(now_ms):
-                return 0.0
             case State.RAMP:
-                over = (
-                    now_ms >= row.since_ms + 2 * len(self._policy.ramp) * self._policy.ramp_step_ms
-                )
-                return 1.0 if over else row.share
-        return 0.0
+                lasts_ms = 2 * len(self._policy.ramp) * self._policy.ramp_step_ms
+                return 1.0 if now_ms >= row.since_ms + lasts_ms else row.share
+        return 0.0 if row.state is State.FORCED_OPEN else 1.0
 
     def until_ms(self, now_ms: int) -> int:
         """When a request that is refused now should look again."""
@@ -180,11 +185,16 @@ class Switch:
 
     def outage(self, now_ms: int) -> bool:
         """Whether a failed call is the deployment's fault as a whole, and no attempt of its request."""
-        return now_ms < self._failing_until_ms or self.state in OBEYED
+        return self.failing(now_ms) or self.state in OBEYED
 
-    def sent(self) -> None:
+    def failing(self, now_ms: int) -> bool:
+        """Whether this process has seen nothing but failures: then repeats wait for what the owner says."""
+        return now_ms < self._failing_until_ms and self.state in _RESTRAINED
+
+    def sent(self, now_ms: int) -> None:
         """A call is made."""
         self._trip = self._trip.after_start()
+        self._trial_ms = now_ms + TRIAL_MS
 
     def ended(self, end: CallEnd | None, effect: BreakerEffect, now_ms: int) -> bool:
         """It has ended; True if the owner should hear of it soon."""
@@ -193,12 +203,12 @@ class Switch:
         if effect is BreakerEffect.SUCCESS:
             self._failing_until_ms = 0
         elif self._enforced and self._trip.refused_until_ms != before:
+            self.trips += not self.failing(now_ms)
             self._failing_until_ms = now_ms + SPOKEN_MS
-            self.trips += 1
         return effect in FAILURES
 
-    def _trips(self, now_ms: int) -> bool:
-        return self._enforced and self.state is State.CLOSED and self._trip.refuses(now_ms)
+    def _holds_back(self, now_ms: int) -> bool:
+        return self.failing(now_ms) and now_ms < self._trial_ms
 
     def _wish(self, now_ms: int) -> None:
         if self._wish_ms == 0 or now_ms - self._wished_ms >= WISH_MS:

@@ -47,10 +47,10 @@ class Watch:
 
     def sent(self) -> None:
         """The call is made."""
-        waiting = self._waiting
-        self._switch.sent()
+        waiting, now_ms = self._waiting, self._clock.now_ms()
+        self._switch.sent(now_ms)
         self._started = self._switch.recorder.start(
-            waiting.record.tenant, self._clock.now_ms(), stream=waiting.stream
+            waiting.record.tenant, now_ms, stream=waiting.stream
         )
 
     def forwarding(self, forward: Forward) -> Forward:

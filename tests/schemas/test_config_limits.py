@@ -49,6 +49,9 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
             " b: {deadline_s: 9, reserve: 0.5}}"),
             "all reserves together are above 0.9",
         ),
+        (config("", "breaker: {failing_share: 0.1}"), "breaker.failing_share"),
+        (config("", "breaker: {mode: off}"), "breaker.mode"),
+        (config("", "breaker: {open_s: 20, longest_open_s: 10}"), "longest_open_s: is below open_s"),
         (config("concurrency: 0"), "greater than or equal to 1"),
         (config("process_concurrency: -1"), "greater than or equal to 1"),
         (

@@ -13,6 +13,7 @@ from headrace.schemas.breakers import Probe, ProbeEnd, Row, State
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.names import DeploymentName, ModelName
+from headrace.schemas.records import Attempt
 from support.dispatch import APPENDED_MS, process, waiting
 
 OWN = process("own")
@@ -101,6 +102,18 @@ def test_a_request_is_put_off_or_fails_at_once_if_its_deadline_comes_first() -> 
     assert isinstance(failed, Fail)
     assert failed.code is Code.UPSTREAM_UNAVAILABLE
     assert decide(request, deployment=EAST, until_ms=until_ms + 1, **now) == Dispatch(EAST)
+
+
+def test_a_repeat_is_not_sent_where_everything_fails_before_the_owner_has_spoken(
+    dispatcher: Process,
+) -> None:
+    for _ in range(5):
+        dispatcher.call(EAST, 503)
+    dispatcher.clock.ms += 1_000
+    fresh, repeated = waiting(model=PAIR), waiting(model=PAIR)
+    repeated.history = (Attempt(1, APPENDED_MS, EAST, 503, "", counted=True),)
+    assert dispatcher.placing.place(fresh, EAST, dispatcher.clock.ms) == EAST
+    assert dispatcher.placing.place(repeated, EAST, dispatcher.clock.ms) == WEST
 
 
 def test_a_few_requests_stay_in_the_queue_of_a_half_open_deployment(dispatcher: Process) -> None:

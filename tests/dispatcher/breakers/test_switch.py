@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.dispatcher.breakers.switch import FORCED_MS, SILENT_MS, SPOKEN_MS, Switch
+from headrace.dispatcher.breakers.switch import FORCED_MS, SILENT_MS, SPOKEN_MS, TRIAL_MS, Switch
 from headrace.dispatcher.governor.breaker.policy import BreakerPolicy
 from headrace.dispatcher.governor.effects import BreakerEffect
 from headrace.dispatcher.ports import CallEnd
@@ -34,7 +34,7 @@ def let(one: Switch, now_ms: int = NOW_MS) -> float:
 
 def fail(one: Switch, count: int) -> None:
     for _ in range(count):
-        one.sent()
+        one.sent(NOW_MS)
         one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS)
 
 
@@ -114,20 +114,21 @@ def test_a_probe_that_nobody_used_is_given_back_and_told_until_the_row_shows_it(
     assert one.ends == {}
 
 
-def test_failures_in_a_row_are_refused_for_a_second_and_an_outage_until_the_owner_must_have_spoken() -> (
+def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_must_have_spoken() -> (
     None
 ):
     one = switch()
     fail(one, 4)
     assert let(one) == 1
-    assert not one.outage(NOW_MS)
+    assert not one.failing(NOW_MS)
     fail(one, 1)
-    assert let(one) == 0
-    assert let(one, NOW_MS + 1_000) == 1
+    assert let(one, NOW_MS + TRIAL_MS - 1) == 0
+    assert let(one, NOW_MS + TRIAL_MS) == 1
     assert one.outage(NOW_MS + SPOKEN_MS - 1)
     assert not one.outage(NOW_MS + SPOKEN_MS)
     one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS)
     assert not one.outage(NOW_MS)
+    assert let(one) == 1
     assert switch(State.OPEN).outage(NOW_MS)
 
 
