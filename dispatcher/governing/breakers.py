@@ -38,6 +38,7 @@ class Breakers:
         self._log = log
         self._known = BreakerLog()
         self._house: House | None = None
+        self._ticked_ms = 0
         self._orders: dict[DeploymentName, Order] = {}
         self._outdated: list[bytes] = []
         """Keys that earlier owners have left."""
@@ -81,6 +82,10 @@ class Breakers:
         self._house = None
         self._untold.clear()
 
+    def share(self, deployment: DeploymentName) -> float:
+        """Of its usual credits what a deployment may have, as of the last tick."""
+        return self._house.share(deployment, self._ticked_ms) if self._house is not None else 1.0
+
     def hear(self, report: Report, stamp_ms: int) -> bool:
         """Take a report; True if it tells of something that a tick should follow soon."""
         news = self._house.hear(report, stamp_ms) if self._house is not None else False
@@ -103,6 +108,7 @@ class Breakers:
         house = self._house
         if house is None or not self._table.free:
             return
+        self._ticked_ms = now_ms
         rows, moved = house.tick(now_ms, random.random())  # noqa: S311 - jitter, not a secret
         for transition in moved:
             self._tell(transition)

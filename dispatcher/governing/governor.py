@@ -211,6 +211,7 @@ class Governor:
         sessions = [one for one in self._past_reports if one[1].session != NO_SESSION]
         take_over(owner, grants, sessions, now_ms=now_ms, intact=intact)
         self._breakers.take_over(owner.epoch, self._past_reports)
+        owner.hold_back(self._breakers.share)
         self.owner, self._won, self._past_reports = owner, None, []
         self._metrics.took_over()
         self._log.info(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headrace.dispatcher.governor.lane import REST_MS, Lane
+from headrace.dispatcher.governor.lane import REST_MS, Lane, Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Queue, Session
 from headrace.dispatcher.governor.rounds import Paid, Round
@@ -91,6 +91,11 @@ class Allocation:
             if not contenders[flow].queues:
                 del contenders[flow]
         session.queues.clear()
+
+    def hold_back(self, pace: Pace) -> None:
+        """Ask `pace` before each grant how much of its speed a deployment may have."""
+        for lane in self._lanes.values():
+            lane.pace = pace
 
     def replant(self) -> None:
         """The ledger's limits were changed."""

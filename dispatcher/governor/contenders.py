@@ -36,10 +36,10 @@ class Bucket:
         self._level = 1.0
         self._at_ms = 0
 
-    def open(self, now_ms: int, most: float) -> bool:
-        """Whether there is anything in it. It fills up to `most`."""
+    def open(self, now_ms: int, most: float, share: float = 1.0) -> bool:
+        """Whether there is anything in it. It fills up to `most`, at `share` of its speed."""
         if now_ms > self._at_ms:
-            self._level += (now_ms - self._at_ms) * self._per_ms
+            self._level += (now_ms - self._at_ms) * self._per_ms * share
             self._at_ms = now_ms
         self._level = min(self._level, max(most, self._least))
         return self._level > 0

@@ -1,6 +1,6 @@
 """One lane: who competes in it, whose turn it is, how fast it may go, and what it is owed from above."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from headrace.dispatcher.governor.contenders import Bucket, Contender, Turn
@@ -13,6 +13,14 @@ RETURN_MS: Final = 500
 """A tenant with nothing queued for longer has given its turn up."""
 REST_MS: Final = 60_000
 """A lane that was not used for so long does not hold lower ones back."""
+
+Pace = Callable[[DeploymentName], float]
+"""Of a deployment's usual speed how much it may have now: 0 nothing, 1 all."""
+
+
+def usual(_deployment: DeploymentName) -> float:
+    """Nothing holds any deployment back."""
+    return 1.0
 
 
 class Lane:
@@ -32,6 +40,7 @@ class Lane:
         self.leads = True
         """Whether no lane above it was used lately."""
         self.name = name
+        self.pace: Pace = usual
         self.contenders: dict[Flow, Contender] = {}
         self.owed = 0.0
         """Part of a limit that it is to get before the lanes above it."""
@@ -71,9 +80,13 @@ class Lane:
         Nothing but the limit holds a lane back while no higher one may need some of it soon. Else requests
         that reserved much and used little would leave room that the pace does not know of.
         """
-        bucket = self._bucket(contender)
-        if bucket.open(now_ms, self._burst):
+        share, bucket = self.pace(contender.flow.deployment), self._bucket(contender)
+        if share <= 0:
+            return False
+        if bucket.open(now_ms, self._burst * share, share):
             return True
+        if share < 1:
+            return False
         if self.leads:
             bucket.forgive()
         return self.leads

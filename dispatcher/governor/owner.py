@@ -11,6 +11,7 @@ No I/O. `now_ms` and stamps are the log's time.
 """
 
 from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy
+from headrace.dispatcher.governor.lane import Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Session
 from headrace.dispatcher.governor.standing import Touched
@@ -95,6 +96,10 @@ class Owner:
         self._allocation.leave(session)
         session.over_ms = stamp_ms
         return End(self.epoch, session.name, stamp_ms, residual)
+
+    def hold_back(self, pace: Pace) -> None:
+        """Ask `pace` before each grant how much of its speed a deployment may have."""
+        self._allocation.hold_back(pace)
 
     def change(self, tree: Tree) -> None:
         """The limits are others from now on."""

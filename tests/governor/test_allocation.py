@@ -56,6 +56,23 @@ def test_tenants_share_by_weight() -> None:
     assert (bench.spend_all("one", a), bench.spend_all("one", b)) == (10, 30)
 
 
+def test_a_deployment_that_is_held_back_gets_its_share_and_holds_nobody_up() -> None:
+    bench = Bench(tree(requests=40), "one", policy=AllocationPolicy(LANES))
+    east, west = flow(deployment="east"), flow(deployment="west")
+    shares = {"east": 0.0}
+    bench.owner.hold_back(lambda name: shares.get(name, 1.0))
+    bench.queue("one", east, (9, 0, 0))
+    bench.queue("one", west, (5, 0, 0))
+    bench.step()
+    assert (bench.spend_all("one", east), bench.spend_all("one", west)) == (0, 5)
+    shares["east"] = 0.1
+    bench.step()
+    assert 1 <= bench.spend_all("one", east) <= 4
+    shares["east"] = 1.0
+    bench.run(3_000)
+    assert bench.spend_all("one", east) >= 5
+
+
 def test_nobody_passes_by_a_large_request_that_waits_for_room() -> None:
     bench = Bench(tree(total_tokens=100), "one")
     small, large = flow("small"), flow("large")
