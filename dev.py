@@ -40,6 +40,7 @@ TEST = "run the tests, on a real Kafka; -m smoke: twelve faults"
 TEST_MODEL = "run the tests against a real llama.cpp server with a real model (250 MB, once)"
 BENCH = "measure against the bare loop; table, JSON and SVG in benchmarks/results"
 BENCH_GOVERNOR = "limits at 5 times their load on real processes; --only limits, --seconds 60"
+BENCH_PRIORITY = "interactive requests beside a flood of minute-long calls, three minutes"
 HISTORY = "send mixed traffic to a whole installation, and judge what came of it"
 CHECK_HISTORY = "judge what a run has left in a folder, promise by promise"
 MUTANTS = "break the product in twelve ways; the checker must see each"
@@ -99,6 +100,7 @@ TARGETS = {
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),
     "bench-governor": program(OURS, ("-m", "benchmarks.governor"), BENCH_GOVERNOR),
+    "bench-priority": program(OURS, ("-m", "benchmarks.priority"), BENCH_PRIORITY),
     "history": program(OURS, ("-m", "faults.history", "run"), HISTORY),
     "check-history": program(OURS, ("-m", "faults.history", "check"), CHECK_HISTORY),
     "mutants": program(OURS, ("-m", "faults.mutants"), MUTANTS),

@@ -92,6 +92,8 @@ class Gatekeeper:
                 waiting.model, record.tenant, waiting.endpoint, record.body
             )
         waiting.asked_ms = waiting.asked_ms or now_ms
+        # The governor learns of it with the next report, which may be due at once now.
+        self.credits.stirred()
         return self.routes.lead(waiting, now_ms)
 
     def counts_tokens(self, waiting: Waiting) -> bool:
