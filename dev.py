@@ -41,6 +41,7 @@ TEST_MODEL = "run the tests against a real llama.cpp server with a real model (2
 BENCH = "measure against the bare loop; table, JSON and SVG in benchmarks/results"
 BENCH_GOVERNOR = "limits at 5 times their load on real processes; --only limits, --seconds 60"
 BENCH_PRIORITY = "interactive requests beside a flood of minute-long calls, three minutes"
+BENCH_SCALE = "measure what one, four and eight dispatchers do, and what they cost"
 HISTORY = "send mixed traffic to a whole installation, and judge what came of it"
 CHECK_HISTORY = "judge what a run has left in a folder, promise by promise"
 MUTANTS = "break the product in twelve ways; the checker must see each"
@@ -101,6 +102,7 @@ TARGETS = {
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),
     "bench-governor": program(OURS, ("-m", "benchmarks.governor"), BENCH_GOVERNOR),
     "bench-priority": program(OURS, ("-m", "benchmarks.priority"), BENCH_PRIORITY),
+    "bench-scale": program(OURS, ("-m", "benchmarks.scale"), BENCH_SCALE),
     "history": program(OURS, ("-m", "faults.history", "run"), HISTORY),
     "check-history": program(OURS, ("-m", "faults.history", "check"), CHECK_HISTORY),
     "mutants": program(OURS, ("-m", "faults.mutants"), MUTANTS),

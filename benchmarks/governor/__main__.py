@@ -13,7 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from benchmarks.governor import calm, overload
+from benchmarks.governor import calm, outage, overload
 from benchmarks.governor.site import Site, site
 from benchmarks.harness.machine import machine_rows, raise_file_limit
 from benchmarks.harness.stacks import StackFailed
@@ -39,12 +39,13 @@ class Lengths(msgspec.Struct, frozen=True):
     limits: float
 
 
-Part = Callable[[Site, Reporter, Lengths], Awaitable[list[Row]]]
+Part = Callable[[Site, Reporter, Lengths, outage.Sick], Awaitable[list[Row]]]
 PARTS: dict[str, Part] = {
-    "idle": lambda where, say, lengths: calm.measure_idle(where, say, lengths.idle),
-    "wait": lambda where, say, lengths: calm.measure_waits(where, say, lengths.wait),
-    "dispatcher": lambda where, say, _: calm.measure_dispatcher(where, say),
-    "limits": lambda where, say, lengths: overload.Overload(where, say, lengths.limits).run(),
+    "idle": lambda where, say, lengths, _: calm.measure_idle(where, say, lengths.idle),
+    "wait": lambda where, say, lengths, _: calm.measure_waits(where, say, lengths.wait),
+    "dispatcher": lambda where, say, _, __: calm.measure_dispatcher(where, say),
+    "limits": lambda where, say, lengths, _: overload.Overload(where, say, lengths.limits).run(),
+    "outage": lambda where, say, _, sick: outage.measure_outage(where, say, sick),
 }
 ALL = ",".join(PARTS)
 
@@ -53,9 +54,10 @@ def main(
     only: Annotated[str, typer.Option(help="Which parts, in their order.")] = ALL,
     seconds: Annotated[float, typer.Option(min=10, help="Length of the overload.")] = LIMITS_S,
     wait: Annotated[float, typer.Option(min=5, help="Length of the half load.")] = WAIT_S,
+    keep: Annotated[Path | None, typer.Option(help="Folder for the logs.")] = None,
     results: Annotated[Path, typer.Option(help="File for the figures.")] = RESULTS,
 ) -> None:
-    """Put the governor to the test on real processes, in about eight minutes."""
+    """Put the governor to the test on real processes, in about twelve minutes."""
     wanted = [part.strip().lower() for part in only.split(",")]
     if unknown := set(wanted) - set(PARTS):
         raise typer.BadParameter(f"--only knows {ALL}, not {', '.join(sorted(unknown))}")
@@ -64,21 +66,23 @@ def main(
     for row in machine:
         console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
     raise_file_limit()
-    rows = asyncio.run(run(wanted, Lengths(IDLE_S, wait, seconds)))
+    rows = asyncio.run(run(wanted, Lengths(IDLE_S, wait, seconds), keep))
     for table in as_tables(rows, "The governor on real processes"):
         console.print(table)
     results.write_text(as_json([*machine, *with_others(results, rows)]), encoding="utf-8")
 
 
-async def run(wanted: list[str], lengths: Lengths) -> list[Row]:
+async def run(wanted: list[str], lengths: Lengths, keep: Path | None) -> list[Row]:
     """Start everything, measure, return the rows."""
     rows: list[Row] = []
     with ConsoleReporter() as reporter:
         reporter.say("starting Kafka, eight dispatchers, two governors and the upstream")
-        async with site([*overload.LIMITED, calm.HALF, calm.FREE], reporter) as running:
+        sick = outage.Sick()
+        models = [*overload.LIMITED, calm.HALF, calm.FREE, *sick.deployments]
+        async with sick.serving(), site(models, reporter, keep) as running:
             for name, part in PARTS.items():
                 if name in wanted:
-                    rows += await part(running, reporter, lengths)
+                    rows += await part(running, reporter, lengths, sick)
     return rows
 
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -35,7 +36,7 @@ TENANTS = ("ann", "bob", "cyd", "dan")
 PREFIX = "governed."
 PEPPER = "not-a-secret-but-long-enough"
 LATENCY_MS = 100
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 POLL_S = 0.05
 OWNER = re.compile(r"^headrace_governor_owner 1(\.0)?$", re.MULTILINE)
 
@@ -49,16 +50,21 @@ class Limited:
     name: str
     requests: int = 0
     tokens: int = 0
-    words: str = ""
-    """Of the upstream's script, besides."""
+    model: str = ""
+    """The name that clients use, where several deployments share it; else its own."""
+    port: int = 0
+    """Of an upstream of its own; 0: the one of all."""
 
-    def deployment(self, base_url: str) -> dict[str, object]:
+    def deployment(self, port: int) -> dict[str, object]:
         """As the configuration has it."""
         limits = {"requests_per_minute": self.requests, "tokens_per_minute": self.tokens}
         return {
             "name": self.name,
-            "model": self.name,
-            "upstream": {"base_url": base_url},
+            "model": self.model or self.name,
+            "upstream": {
+                "base_url": f"http://127.0.0.1:{self.port or port}/v1",
+                "model": self.name,
+            },
             "limits": {name: limit for name, limit in limits.items() if limit},
         }
 
@@ -66,7 +72,7 @@ class Limited:
         """As the upstream has it."""
         return (
             f"latency_ms={LATENCY_MS};tokens=100000;requests_per_minute={self.requests};"
-            f"tokens_per_minute={self.tokens};{self.words}"
+            f"tokens_per_minute={self.tokens}"
         )
 
 
@@ -135,19 +141,26 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def until(look: Callable[[], Awaitable[Found | None]], otherwise: str) -> Found:
+async def until(
+    look: Callable[[], Awaitable[Found | None]], otherwise: str, within_s: float = LIMIT_S
+) -> Found:
     """What `look` finds in the end. Errors: `StackFailed`."""
-    give_up_at = time.monotonic() + LIMIT_S
+    give_up_at = time.monotonic() + within_s
     while (found := await look()) is None:
         if time.monotonic() > give_up_at:
-            raise StackFailed(f"{otherwise} within {LIMIT_S:g} s")
+            raise StackFailed(f"{otherwise} within {within_s:g} s")
         await asyncio.sleep(POLL_S)
     return found
 
 
 @contextlib.asynccontextmanager
-async def site(limited: Sequence[Limited], reporter: Reporter) -> AsyncIterator[Site]:
-    """Start all of it in a temporary folder. Errors: `StackError`, `LocalKafkaError`."""
+async def site(
+    limited: Sequence[Limited], reporter: Reporter, keep: Path | None
+) -> AsyncIterator[Site]:
+    """Start all of it in a temporary folder; logs go to `keep` at the end.
+
+    Errors: `StackError`, `LocalKafkaError`.
+    """
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         (mock_port,) = free_ports(1)
@@ -161,7 +174,7 @@ async def site(limited: Sequence[Limited], reporter: Reporter) -> AsyncIterator[
                 dispatchers=DISPATCHERS,
                 governors=GOVERNORS,
                 bootstrap=kafka.bootstrap,
-                overlay=_overlay(limited, keys, f"http://127.0.0.1:{mock_port}/v1"),
+                overlay=_overlay(limited, keys, mock_port),
                 mock_arguments=("--config", str(mock)),
                 ports={"mock": mock_port},
                 reporter=reporter,
@@ -171,22 +184,31 @@ async def site(limited: Sequence[Limited], reporter: Reporter) -> AsyncIterator[
                 await asyncio.gather(*(one.ready(LIMIT_S) for one in stack.governors))
                 running = Site(stack, watch, list(keys.values()))
                 await running.owner()
-                yield running
+                try:
+                    yield running
+                finally:
+                    if keep is not None:
+                        _keep(stack, keep)
 
 
-def _overlay(limited: Sequence[Limited], keys: dict[str, str], url: str) -> dict[str, object]:
+def _overlay(limited: Sequence[Limited], keys: dict[str, str], port: int) -> dict[str, object]:
     pepper = PEPPER + secrets.token_hex(8)
     return {
         "kafka": {"topic_prefix": PREFIX, "partitions": {"requests": 24}},
         "ingress": {"drain_s": 1, "kafka_grace_s": 5},
         "dispatcher": {"drain_s": 1},
-        "deployments": [one.deployment(url) for one in limited],
+        "deployments": [one.deployment(port) for one in limited],
         # What an answer is limited to is reserved for it: the upstream counts so, too.
-        "models": {one.name: {"reserve": "hard"} for one in limited},
+        "models": {one.model or one.name: {"reserve": "hard"} for one in limited},
         "development": True,
         "auth": {"mode": "keys", "pepper": pepper},
         "tenants": {name: {"keys": [digest(key, pepper)]} for name, key in keys.items()},
     }
+
+
+def _keep(stack: Stack, folder: Path) -> None:
+    shutil.copytree(stack.data_dir / "logs", folder / "logs", dirs_exist_ok=True)
+    shutil.copy(stack.mock_log, folder)
 
 
 async def _owns(http: httpx.AsyncClient, port: int) -> bool:

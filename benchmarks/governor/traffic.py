@@ -66,22 +66,24 @@ class Traffic:
         await self._opened.aclose()
 
     async def send(self, demand: Demand) -> Seen:
-        """Send all of it; returns when every request has ended."""
+        """Send all of it; returns when every request has ended. Cancelled it sends no more, and waits."""
         seen, draw, began_s = Seen(), Random(demand.seed), time.monotonic()
         asking: set[asyncio.Task[None]] = set()
-        for number, due_s in enumerate(poisson(demand.per_s, demand.seconds, demand.seed)):
-            await asyncio.sleep(max(0.0, began_s + due_s - time.monotonic()))
-            body = _body(demand, number, draw)
-            headers = {
-                "authorization": f"Bearer {self._keys[number % len(self._keys)]}",
-                "content-type": "application/json",
-                "headrace-timeout": str(demand.deadline_s),
-            }
-            task = asyncio.create_task(self._ask(seen, body, headers))
-            asking.add(task)
-            task.add_done_callback(asking.discard)
-        if asking:
-            await asyncio.wait(asking)
+        try:
+            for number, due_s in enumerate(poisson(demand.per_s, demand.seconds, demand.seed)):
+                await asyncio.sleep(max(0.0, began_s + due_s - time.monotonic()))
+                body = _body(demand, number, draw)
+                headers = {
+                    "authorization": f"Bearer {self._keys[number % len(self._keys)]}",
+                    "content-type": "application/json",
+                    "headrace-timeout": str(demand.deadline_s),
+                }
+                task = asyncio.create_task(self._ask(seen, body, headers))
+                asking.add(task)
+                task.add_done_callback(asking.discard)
+        finally:
+            if asking:
+                await asyncio.wait(asking)
         return seen
 
     async def _ask(self, seen: Seen, body: bytes, headers: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from headrace.schemas.breakers import Transition, decode
 from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import (
     LIMIT_PARTITION,
@@ -41,6 +42,8 @@ class Watch:
     claims: list[tuple[int, Claim]] = field(default_factory=list)
     ends: list[tuple[int, End]] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
+    moved: list[tuple[int, Transition]] = field(default_factory=list)
+    """Changes of breakers, with the time at which the broker had them."""
     spent: dict[tuple[SessionId, Flow], int] = field(default_factory=dict)
     """Requests that each session told of."""
     _granted: dict[tuple[SessionId, Flow], int] = field(default_factory=dict)
@@ -75,6 +78,12 @@ class Watch:
         elif isinstance(command, Grants) and self._more(command):
             self.given.append(Given(at_ms, command.epoch))
 
+    def take_breaker(self, at_ms: int, value: bytes | None) -> None:
+        """One record of `breakers`."""
+        record = decode(value) if value else None
+        if isinstance(record, Transition):
+            self.moved.append((at_ms, record))
+
     def take_report(self, at_ms: int, value: bytes) -> None:
         """One record of `limits.reports`."""
         self.records.append(at_ms)
@@ -96,16 +105,18 @@ class Watch:
 
 @contextlib.asynccontextmanager
 async def watching(bootstrap: str, topics: Topics) -> AsyncIterator[Watch]:
-    """Follow both topics from their beginning until the block ends."""
+    """Follow all of them from their beginning until the block ends."""
     watch = Watch()
     grants = TopicPartition(topics.limit_grants, LIMIT_PARTITION)
     reports = TopicPartition(topics.limit_reports, LIMIT_PARTITION)
+    breakers = TopicPartition(topics.breakers, 0)
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
-        consumer.assign([grants, reports])
-        await consumer.seek_to_beginning(grants, reports)
+        consumer.assign([grants, reports, breakers])
+        await consumer.seek_to_beginning(grants, reports, breakers)
         takes: dict[TopicPartition, Callable[[int, bytes], None]] = {
             grants: watch.take_grant,
             reports: watch.take_report,
+            breakers: watch.take_breaker,
         }
 
         async def follow() -> None:

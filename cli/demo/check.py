@@ -2,7 +2,8 @@
 
 The product's own counters are never asked. Each group of rules stands in a module of its own:
 `check_answers` (nothing lost, nothing doubled, every byte the upstream's), `check_letters` (P15),
-`check_calls` (P3, P6, and no two calls of one request at a time).
+`check_calls` (P3, P6, and no two calls of one request at a time), `check_limit` (P5),
+`check_breaker`.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from collections.abc import Iterator
 import msgspec
 
 from headrace.cli.demo.check_answers import check_answers, check_records
+from headrace.cli.demo.check_breaker import check_breaker
 from headrace.cli.demo.check_calls import calls_by_id, check_calls
 from headrace.cli.demo.check_letters import check_letters
-from headrace.cli.demo.evidence import Evidence, was_cut
+from headrace.cli.demo.check_limit import check_limit
+from headrace.cli.demo.evidence import Evidence, Limited, Tripped, was_cut
 from headrace.cli.demo.finals import Final, finals_by_id
 from headrace.cli.demo.findings import AnswerOf, Finding, Kind, Rules
 from headrace.cli.mock.log import LoggedCall
@@ -33,6 +36,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     recovered: int
     """Of these, requests that another dispatcher brought to their end."""
     upstream_calls: int
+    limited: Limited | None = None
+    tripped: Tripped | None = None
 
     @property
     def lost(self) -> int:
@@ -58,6 +63,8 @@ def check(evidence: Evidence, rules: Rules, answer_of: AnswerOf) -> Findings:
         *check_letters(evidence, rules, calls),
         *check_calls(evidence, rules, finals, calls),
         *_check_kill(evidence, rules, finals),
+        *check_limit(evidence),
+        *check_breaker(evidence),
     )
     ended = [finals[asked.request_id] for asked in evidence.history if asked.request_id in finals]
     return Findings(
@@ -69,6 +76,8 @@ def check(evidence: Evidence, rules: Rules, answer_of: AnswerOf) -> Findings:
         cut=len(_cut(evidence)),
         recovered=len(list(_recovered(evidence, rules, finals))),
         upstream_calls=len(evidence.calls),
+        limited=evidence.limited,
+        tripped=evidence.tripped,
     )
 
 

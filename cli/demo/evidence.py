@@ -74,6 +74,33 @@ class Kill(msgspec.Struct, frozen=True):
     after: int
 
 
+class Limited(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests under a limit by the minute, as clients and upstream saw them."""
+
+    limit: int
+    most: int
+    """Calls that the upstream received within any 60 s, at most."""
+    refused: int
+    """Calls that it refused with 429."""
+    asked: int
+    answered: int
+
+
+class Tripped(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests to an upstream that fails at first, as clients, upstream and breaker saw them."""
+
+    failed: int
+    """Calls that the upstream answered with 500."""
+    opened: int
+    closed: int
+    opened_after_ms: int
+    """From the first failed call."""
+    closed_after_ms: int
+    """From the first opening to the last closing."""
+    asked: int
+    answered: int
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """Everything that a check looks at."""
 
@@ -82,6 +109,10 @@ class Evidence(msgspec.Struct, frozen=True):
     """The upstream's own log, in order of receipt."""
     dump: Dump
     kill: Kill | None = None
+    limited: Limited | None = None
+    """Of requests that stand nowhere else in here."""
+    tripped: Tripped | None = None
+    """The same."""
 
 
 def was_cut(call: LoggedCall, kill: Kill | None) -> bool:

@@ -28,6 +28,10 @@ class Kind(StrEnum):
     """More of them than the attempts and the kill explain."""
     EARLY = "too early"
     """A retry before the time that the upstream asked for."""
+    LIMIT = "limit"
+    """The limit by the minute was exceeded, or not used."""
+    BREAKER = "breaker"
+    """It did not open, or not close again."""
     KILL = "kill"
     """It did not hit what it was to hit."""
 

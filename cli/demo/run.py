@@ -15,8 +15,10 @@ import msgspec
 import yaml
 from rich.console import Console
 
-from headrace.cli.demo import setting
+from headrace.cli.breaker.table import read_breakers
+from headrace.cli.demo import outage, quota, setting
 from headrace.cli.demo.answers import upstream_answer
+from headrace.cli.demo.beside import Asker, without
 from headrace.cli.demo.check import Findings, check
 from headrace.cli.demo.clients import Clients
 from headrace.cli.demo.dump import dump_topics
@@ -65,6 +67,8 @@ class Demo:
         self._ledger = Ledger(now_ms)
         self._started = now_ms()
         self._stack = self._build(seed, dispatchers, reporter)
+        self._quota = Asker(quota.REQUESTS, quota.PER_S, quota.body)
+        self._outage = Asker(outage.REQUESTS, outage.PER_S, outage.body)
         self._scenario = Scenario(prompts, self._ledger, self._stack, now_ms)
 
     async def run(self) -> Run:
@@ -76,7 +80,7 @@ class Demo:
             self._started = now_ms()
             clients = Clients(f"{stack.ingress_url}/v1", self._ledger)
             try:
-                async with self._showing(), contextlib.aclosing(clients):
+                async with self._showing(), contextlib.aclosing(clients), self._asking(stack):
                     await self._scenario.play(traffic, clients)
             finally:
                 history = msgspec.json.encode(self._ledger.history)
@@ -90,15 +94,24 @@ class Demo:
         self._reporter.say(f"{roles} are up after {up_s:.1f} s.")
         fate = "10 % of the calls get a 5xx and 5 % a 429; one dispatcher will be killed."
         self._reporter.say(f"Sending {len(self._prompts)} requests. {fate}")
+        more = f"{quota.REQUESTS} more go to a model with a limit of {quota.LIMIT} a minute"
+        self._reporter.say(f"{more}; the upstream would refuse one too many.")
+        more = f"{outage.REQUESTS} go to a model whose first {outage.FAILING} calls fail"
+        self._reporter.say(f"{more}; its breaker opens, and closes again.")
 
     async def _judge(self) -> Run:
         """Collect what the three sources tell, keep it in the folder, and check it."""
         config = load(self._stack.config_path, os.environ)
+        calls = read_log(self._stack.mock_log)
+        breakers = await read_breakers(config)
+        dump = await dump_topics(self._stack.bootstrap, config)
         evidence = Evidence(
             history=self._ledger.history,
-            calls=tuple(read_log(self._stack.mock_log)),
-            dump=await dump_topics(self._stack.bootstrap, config),
+            calls=tuple(call for call in calls if call.received.model not in setting.BESIDE),
+            dump=without(dump, self._quota.ids | self._outage.ids),
             kill=self._scenario.kill,
+            limited=quota.limited(calls, self._quota.statuses),
+            tripped=outage.tripped(calls, breakers.history(), self._outage.statuses),
         )
         (self._folder / "evidence.json").write_bytes(msgspec.json.encode(evidence))
         rules = Rules(
@@ -110,6 +123,19 @@ class Demo:
         )
         findings = await asyncio.to_thread(check, evidence, rules, answer_of)
         return Run(evidence=evidence, findings=findings, lanes=self._lanes)
+
+    @contextlib.asynccontextmanager
+    async def _asking(self, stack: Stack) -> AsyncIterator[None]:
+        """Requests beside the others; waits for their end."""
+        askers = (self._quota, self._outage)
+        asking = [asyncio.create_task(one.ask_all(stack.ingress_url)) for one in askers]
+        try:
+            yield
+            await asyncio.gather(*asking)
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def _showing(self) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import ceil
 
+from headrace.cli.demo import outage, quota
 from headrace.cli.demo.prompts import IMPOSSIBLE, Prompt
 from headrace.cli.mock.script import Script, build_script
 
@@ -28,6 +29,8 @@ SEATS = 24
 """Calls that one dispatcher may have in flight, all models together."""
 FEWEST_SEATS = 2
 PREFIX = "headrace."
+BESIDE = frozenset({quota.MODEL, outage.MODEL})
+"""Models whose requests are judged by themselves."""
 LEAST_HELD = 5
 """A killed dispatcher must have had so many calls in flight, else the demo has shown nothing."""
 
@@ -39,7 +42,9 @@ def script() -> Script:
 
 def mock_config(seed: int) -> dict[str, object]:
     """The mock's configuration file."""
-    return {"seed": seed, "script": SCRIPT, "models": {IMPOSSIBLE: {"status": "500"}}}
+    models = {IMPOSSIBLE: {"status": "500"}, quota.MODEL: quota.SCRIPT}
+    models[outage.MODEL] = outage.SCRIPT
+    return {"seed": seed, "script": SCRIPT, "models": models}
 
 
 def overlay(prompts: Sequence[Prompt], mock_url: str) -> dict[str, object]:
@@ -62,5 +67,19 @@ def overlay(prompts: Sequence[Prompt], mock_url: str) -> dict[str, object]:
                 },
             }
             for model, share in sorted(shares.items())
+        ]
+        + [
+            {
+                "name": quota.MODEL,
+                "model": quota.MODEL,
+                "upstream": {"base_url": f"{mock_url}/v1"},
+                "limits": {"requests_per_minute": quota.LIMIT},
+            },
+            {
+                "name": outage.MODEL,
+                "model": outage.MODEL,
+                "upstream": {"base_url": f"{mock_url}/v1"},
+            },
         ],
+        "breaker": outage.BREAKER,
     }

@@ -50,7 +50,7 @@ def figures(findings: Findings, reasons: Sequence[str], takeover_s: float | None
     """The summary, a line each; `reasons` are those of the dead letters."""
     dead = f" ({', '.join(reasons)})" if reasons else ""
     after = "" if takeover_s is None else f", taken over after {takeover_s:.1f} s"
-    return {
+    told = {
         "sent": str(findings.sent),
         "answered": str(findings.answered),
         "retried": f"{findings.retried} requests, after an error of the upstream",
@@ -59,6 +59,17 @@ def figures(findings: Findings, reasons: Sequence[str], takeover_s: float | None
         "lost": str(findings.lost),
         "doubled": str(findings.doubled),
     }
+    if (seen := findings.limited) is not None:
+        told["limit"] = (
+            f"{seen.limit} a minute, {seen.asked} asked for: at most {seen.most} in any 60 s"
+            f" by the upstream's own count, {seen.refused} refused by it, {seen.answered} answered"
+        )
+    if (trip := findings.tripped) is not None:
+        told["breaker"] = (
+            f"opened {trip.opened_after_ms / 1000:.1f} s after the first of {trip.failed} failed calls,"
+            f" closed after {trip.closed_after_ms / 1000:.1f} s, {trip.answered} of {trip.asked} answered"
+        )
+    return told
 
 
 def reasons_of(letters: Sequence[Record]) -> list[str]:
@@ -79,4 +90,8 @@ def last_line(findings: Findings, seconds: float) -> str:
         "upstream_calls": findings.upstream_calls,
         "seconds": round(seconds),
     }
+    if (seen := findings.limited) is not None:
+        pairs |= {"limit": seen.limit, "limit_most": seen.most, "limit_refused": seen.refused}
+    if (trip := findings.tripped) is not None:
+        pairs |= {"breaker_opened": trip.opened, "breaker_closed": trip.closed}
     return "demo: " + " ".join(f"{name}={value}" for name, value in pairs.items())

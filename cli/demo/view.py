@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.table import Table
 
+from headrace.cli.demo import quota, setting
 from headrace.cli.demo.evidence import Asked, Kill, was_cut
 from headrace.cli.mock.log import LoggedCall
 
@@ -38,6 +39,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that the kill cut."""
     taken_over_s: float | None = None
     """From the kill to the first repetition of a call that it cut."""
+    limited: int = 0
+    """Calls of the model with a limit within the last 60 s."""
 
 
 def snapshot(
@@ -51,6 +54,8 @@ def snapshot(
     kill: Kill | None = None,
 ) -> Snapshot:
     """Count what is known at `now`; times are epoch milliseconds."""
+    under_limit = [call for call in calls if call.received.model == quota.MODEL]
+    calls = [call for call in calls if call.received.model not in setting.BESIDE]
     return Snapshot(
         elapsed_s=(now - started) / 1000,
         lanes=tuple(_lane(lane, history) for lane in lanes),
@@ -61,6 +66,7 @@ def snapshot(
         killed_at_s=0 if kill is None else (kill.before - started) / 1000,
         cut=sum(was_cut(call, kill) for call in calls),
         taken_over_s=takeover_s(calls, kill),
+        limited=sum(one.received.received_at > now - quota.WINDOW_MS for one in under_limit),
     )
 
 
@@ -112,4 +118,5 @@ def line(seen: Snapshot) -> str:
     """The snapshot as one plain line: ended/sent of each lane, then the upstream."""
     lanes = "  ".join(f"{lane.lane} {lane.ended}/{lane.sent}" for lane in seen.lanes)
     upstream = f"in flight {seen.in_flight}  failed {seen.failed}  retries {seen.retries}"
-    return f"{seen.elapsed_s:5.1f} s  {lanes}  {upstream}"
+    limit = f"limit {seen.limited}/{quota.LIMIT} in 60 s"
+    return f"{seen.elapsed_s:5.1f} s  {lanes}  {upstream}  {limit}"

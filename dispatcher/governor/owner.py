@@ -61,8 +61,11 @@ class Owner:
             self._alive_ms = max(self._alive_ms, self._unread[beat.seq])
             self._unread = {s: at for s, at in self._unread.items() if s > beat.seq}
 
-    def hear(self, report: Report, stamp_ms: int) -> None:
-        """Take the next report of the log; repeated and late ones change nothing."""
+    def hear(self, report: Report, stamp_ms: int, *, queued: bool = True) -> None:
+        """Take the next report of the log; repeated and late ones change nothing.
+
+        Not `queued`: newer ones tell what is queued.
+        """
         session = self.sessions.get(report.session)
         if session is None:
             # Credits of an owner whose records are gone cannot be counted, so they must run out.
@@ -80,7 +83,7 @@ class Owner:
         session.heard_ms = max(session.heard_ms, stamp_ms)
         session.silent = False
         session.ending = report.last
-        if session.known:
+        if session.known and queued:
             self._queue(session, report)
 
     def meet(self, name: SessionId, *, known: bool, stamp_ms: int) -> Session:

@@ -33,9 +33,11 @@ def take_over(
         owner.shut(now_ms)
     counting = Epochs()
     counted = [one for one in commands if counting.counts(one[1])]
+    newest = {report.session: report for _, report in reports}
     for stamp_ms, record in _in_time(counted, reports):
         if isinstance(record, Report):
-            owner.hear(record, stamp_ms)
+            # What was queued when an older one was sent is of no use: counters alone are.
+            owner.hear(record, stamp_ms, queued=newest[record.session] is record)
         else:
             _restore(owner, record, stamp_ms)
     owner.ledger.advance(now_ms)

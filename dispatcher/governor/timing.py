@@ -29,7 +29,7 @@ class Timing:
     beat_ms: int = 250
     claim_after_ms: int = 1_000
     """A standby of rank 0 claims after this time without a record of the owner."""
-    claim_step_ms: int = 500
+    claim_step_ms: int = 250
     """And each further rank this much later."""
     own_beat_ms: int = 1_000
     """An owner that has not read a beat of its own this young grants nothing."""

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.kafka.appender import Appender
-from headrace.dispatcher.kafka.follower import PROMPT, Follower
+from headrace.dispatcher.kafka.follower import PROMPT, STEADY, Follower
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.reach import Reach
 from headrace.dispatcher.kafka.settings import SettingsReader
@@ -84,7 +84,8 @@ class LimitLog:
         self._log = log
         self.reach = Reach(config, f"{name}-admin", log)
         self._outbox = Outbox(kafka, f"{name}-grants", log)
-        self._follower = Follower(kafka, f"{name}-follower", log, pace=PROMPT)
+        # Beats come four times a second, and nobody claims before four are missing.
+        self._follower = Follower(kafka, f"{name}-follower", log, pace=STEADY)
         self._reader = Follower(kafka, f"{name}-reader", log, pace=PROMPT)
         self._appender = Appender(self._outbox, self._grants, acked=acked, failed=failed, log=log)
 

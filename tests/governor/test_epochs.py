@@ -42,8 +42,8 @@ def test_a_standby_claims_when_the_owner_is_silent_and_later_with_each_rank() ->
     first, second = contest_of(A, 0), contest_of(B, 1)
     assert first.tick(999) is None
     assert first.tick(1_000) == claim(1, A)
-    assert second.tick(1_499) is None
-    assert second.tick(1_500) == claim(1, B)
+    assert second.tick(1_249) is None
+    assert second.tick(1_250) == claim(1, B)
 
 
 def test_a_beat_that_counts_puts_the_claim_off() -> None:

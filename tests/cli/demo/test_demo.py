@@ -18,7 +18,8 @@ COMMAND = (sys.executable, "-m", "headrace.cli.main", "demo", "--requests", "180
 """Enough for three bursts, so three chances to kill while enough calls are held."""
 LAST = re.compile(
     r"demo: sent=180 answered=179 dead_lettered=1 lost=0 doubled=0 "
-    r"retried=(\d+) recovered=(\d+) upstream_calls=(\d+) seconds=\d+"
+    r"retried=(\d+) recovered=(\d+) upstream_calls=(\d+) seconds=\d+ "
+    r"limit=120 limit_most=(\d+) limit_refused=0 breaker_opened=([1-9]) breaker_closed=([1-9])"
 )
 
 
@@ -51,10 +52,11 @@ async def test_every_request_survives_failures_and_a_kill(demo: Process, tmp_pat
     told = await output(demo)
     last = LAST.fullmatch(told[-1])
     assert last is not None, "\n".join(told)
-    retried, recovered, calls = map(int, last.groups())
+    retried, recovered, calls, most, _, _ = map(int, last.groups())
     assert retried > 0
     assert recovered >= 5
     assert calls >= 180 + 2 + recovered
+    assert most <= 120
     assert await demo.wait() == 0
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,7 @@ from headrace.cli.demo.prompts import (
     read_prompts,
 )
 from headrace.cli.demo.scenario import burst_size, plain_first, told_errors
-from headrace.cli.demo.setting import SCRIPT, mock_config, overlay
+from headrace.cli.demo.setting import BESIDE, SCRIPT, mock_config, overlay
 from headrace.cli.mock.config import MockConfig
 from headrace.schemas.config.model import Config
 from support.evidence import good_run
@@ -87,11 +87,13 @@ def test_a_missed_crash_tells_whether_the_requests_went_well() -> None:
 def test_every_model_of_the_prompts_has_a_deployment() -> None:
     tree = overlay(prompts(), "http://127.0.0.1:1")
     config = Config.model_validate(tree)
-    assert {each.model for each in config.deployments} == {prompt.model for prompt in prompts()}
+    models = {prompt.model for prompt in prompts()}
+    assert {each.model for each in config.deployments} == models | BESIDE
 
 
 def test_the_mock_can_read_its_configuration() -> None:
     config = MockConfig.model_validate(mock_config(seed=3))
     assert config.seed == 3
     assert config.script == SCRIPT
-    assert config.models == {IMPOSSIBLE: {"status": "500"}}
+    assert config.models[IMPOSSIBLE] == {"status": "500"}
+    assert set(config.models) == {IMPOSSIBLE, *BESIDE}

@@ -63,7 +63,8 @@ def test_the_kill_and_the_takeover_are_told() -> None:
 
 def test_a_plain_line_holds_every_lane_and_the_upstream() -> None:
     told = line(looked())
-    assert told == " 20.0 s  interactive 0/0  batch 3/3  in flight 0  failed 3  retries 0"
+    before = " 20.0 s  interactive 0/0  batch 3/3  in flight 0  failed 3  retries 0"
+    assert told == f"{before}  limit 0/120 in 60 s"
 
 
 def test_the_table_holds_every_lane_the_upstream_and_the_kill() -> None:
