@@ -29,8 +29,8 @@ from headrace.cli.topics.errors import TopicsError
 from headrace.cli.up.errors import StackError
 from headrace.schemas.config.errors import ConfigError
 
-LIMIT_S = 180.0
-"""Kafka must have been downloaded by then, too; without that a run takes less than a minute."""
+LIMIT_S = 240.0
+"""Kafka must have been downloaded by then, too; without that a run takes a minute and a half."""
 FEWEST = 60
 """With fewer requests there is no burst in which a dispatcher could hold enough calls."""
 MOST_TOLD = 20
