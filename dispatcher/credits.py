@@ -10,19 +10,16 @@ nothing is asked for, and calls whose seats went to others are cut. `now_ms` is 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from headrace.dispatcher.costs import Used
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.governor.account import plus
 from headrace.dispatcher.governor.holder import Holder, Ticket
+from headrace.dispatcher.governor.queues import TOLD
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.limits import Command, Flow, Report, Units, Want
-
-TOLD: Final = 16
-"""Queued requests of a flow that the owner is told of."""
 
 
 @dataclass(eq=False, slots=True)

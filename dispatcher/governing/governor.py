@@ -91,7 +91,7 @@ class Governor:
         await self._limits.follow_grants(self._follow)
         if self._contest.epochs.current == 0:
             # An empty log may be one that was wiped: dispatchers know the epochs that it had.
-            await self._limits.recent_reports(lambda _, told: self._contest.heard_of(told.epoch))
+            await self._limits.recent_reports(self._heard_of)
         await self._breakers.start()
         # Its rows outlive the grants: a claim below their epoch would be believed by nobody.
         self._contest.heard_of(Epoch(self._breakers.epoch))
@@ -142,7 +142,7 @@ class Governor:
         return self._turned_s + timing.beat_ms / 1000
 
     def _tick(self, owner: Owner) -> None:
-        self._append(owner.tick(self._now_ms()))
+        self._append(owner.tick(owner.now_ms(self._now_ms(), self._mono_ms())))
         if self._turned_s - self._shown_s >= SHOWN_S:
             self._shown_s = self._turned_s
             self._metrics.observe(owner)
@@ -176,6 +176,10 @@ class Governor:
             self._won = placed
             self._stir()
 
+    def _heard_of(self, _: int, report: Report) -> None:
+        if not self._contest.heard_of(report.epoch):
+            self._metrics.implausible()
+
     def _hear(self, stamp_ms: int, report: Report) -> None:
         """The next report."""
         owner = self.owner
@@ -187,12 +191,15 @@ class Governor:
         self._reports_time.observe(stamp_ms, self._mono_ms())
         news = self._breakers.hear(report, stamp_ms)
         if report.session != NO_SESSION:
+            owner.now_ms(self._now_ms(), self._mono_ms())
             owner.hear(report, stamp_ms)
         if news or owner.pressed or any(told.want for told in report.flows):
             self._stir()
         if report.epoch > owner.epoch:
-            self._contest.heard_of(report.epoch)
-            self._resign("another_epoch")
+            if self._contest.heard_of(report.epoch):
+                self._resign("another_epoch")
+            else:
+                self._metrics.implausible()
 
     async def _succeed(self, won: Placed) -> None:
         """Become the owner, unless somebody else has become it meanwhile."""

@@ -41,6 +41,9 @@ class Metrics:
         self._unreadable = counter(
             "unreadable_records", "Records passed over: damaged, or of another version.", "topic"
         )
+        self._implausible = counter(
+            "implausible_reports", "Reports that name an owner that there cannot have been yet."
+        )
         self._strangers = counter(
             "strangers", "Dispatchers with credits that the log does not tell of; they got none."
         )
@@ -90,6 +93,10 @@ class Metrics:
     def unreadable(self, topic: str) -> None:
         """A record was passed over."""
         self._unreadable.labels(topic).inc()
+
+    def implausible(self) -> None:
+        """A report knows of an owner that is not believed."""
+        self._implausible.inc()
 
     def skipped(self) -> None:
         """A tick was left out."""

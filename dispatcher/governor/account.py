@@ -87,6 +87,11 @@ class Account:
         """Whether somebody waits for a seat of a scope that it lies in."""
         return any(node.sought for node in self.nodes)
 
+    def idle(self) -> bool:
+        """Whether nothing of it counts, now or later: `forget` is called before."""
+        busy = self.void or self.stale or self.keep or self.spends or self.in_use()
+        return not busy and self.credit() == NOTHING
+
     def told(self) -> FlowGrant:
         """As the owner states it in its log."""
         return FlowGrant(

@@ -9,7 +9,7 @@ from headrace.dispatcher.governor.queues import Queue, Session
 from headrace.dispatcher.governor.rounds import Paid, Round
 from headrace.dispatcher.governor.scarcity import Scarcity
 from headrace.dispatcher.governor.standing import Standing, Touched
-from headrace.schemas.limits import FlowReport
+from headrace.schemas.limits import Flow, FlowReport
 from headrace.schemas.names import LaneName, Tenant
 
 
@@ -86,16 +86,23 @@ class Allocation:
     def leave(self, session: Session) -> None:
         """The session gets nothing any more."""
         for flow in session.queues:
-            contenders = self._lanes[flow.lane].contenders
-            del contenders[flow].queues[session.name]
-            if not contenders[flow].queues:
-                del contenders[flow]
+            self._lanes[flow.lane].leave(session.name, flow)
         session.queues.clear()
 
     def hold_back(self, pace: Pace) -> None:
         """Ask `pace` before each grant how much of its speed a deployment may have."""
         for lane in self._lanes.values():
             lane.pace = pace
+
+    def forget(self, session: Session, flow: Flow) -> bool:
+        """The session has no use for the flow any more; False if it has something queued, or had lately."""
+        queue = session.queues.get(flow)
+        if queue is not None:
+            if queue.usual is not None or queue.head() is not None:
+                return False
+            self._lanes[flow.lane].leave(session.name, flow)
+            del session.queues[flow]
+        return True
 
     def replant(self) -> None:
         """The ledger's limits were changed."""

@@ -117,6 +117,10 @@ class Contender:
                 best = queue, want
         return best
 
+    def ran_dry(self) -> bool:
+        """Whether everything that was told is granted, and there may be more."""
+        return self.head() is None and any(queue.full for queue in self.queues.values())
+
     def share(self, units: Units) -> float:
         """The part of the upstream's window that `units` take."""
         return max((rate.windowed(units) for rate in self.rates), default=0.0)

@@ -4,9 +4,14 @@ A record counts if its epoch is the highest before it. Of two claims with one nu
 who read the log agree, whatever each writer believed; the loser reads that it lost, and grants nothing.
 """
 
+from typing import Final
+
 from headrace.dispatcher.governor.timing import Timing
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Claim, Command, Epoch
+
+MOST_UNKNOWN: Final = 1_000_000
+"""Owners of which nothing stands in the log any more: one a minute for two years."""
 
 
 class Epochs:
@@ -63,9 +68,15 @@ class Contest:
             self._caught_up = True
             self._heard_ms = now_ms
 
-    def heard_of(self, epoch: Epoch) -> None:
-        """A dispatcher knows of this owner: a claim must be above it, or that one would ignore it."""
+    def heard_of(self, epoch: Epoch) -> bool:
+        """A dispatcher knows of this owner: a claim must be above it, or that one would ignore it.
+
+        False: so many owners there cannot have been, it is not believed.
+        """
+        if epoch > self.epochs.current + MOST_UNKNOWN:
+            return False
         self._floor = max(self._floor, epoch)
+        return True
 
     def tick(self, now_ms: int) -> Claim | None:
         """The record to write when the owner has been silent for too long."""

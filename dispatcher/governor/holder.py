@@ -42,11 +42,14 @@ class Holder:
         self._timing = timing
         self._epochs = Epochs()
         self._purses: dict[Flow, Purse] = {}
+        self._resting: dict[Flow, Purse] = {}
+        """Of this session, with nothing in them; only their counters may still be needed."""
         self._number = 0
         self._seq = 0
         self._sent_ms: int | None = None
         self._changed = True
         self._urgent = False
+        self._tidy_ms = now_ms
         self.lapses = 0
         self._valid_until_ms: int | None = None
         self._echo_ms: int | None = None
@@ -97,13 +100,13 @@ class Holder:
         """What the request really used. Not to be called where the provider refunds nothing."""
         difference = Units(0, ticket.units.input - tokens_in, ticket.units.output - tokens_out)
         if self.holds(ticket) and any(difference):
-            self._purses[ticket.flow].used(ticket.ordinal, difference, now_ms)
+            self._purse(ticket.flow, now_ms).used(ticket.ordinal, difference, now_ms)
             self._changed = True
 
     def release(self, ticket: Ticket, now_ms: int) -> None:
         """The call is over, its seat is free; once for each ticket."""
         if self.holds(ticket):
-            purse = self._purses[ticket.flow]
+            purse = self._purse(ticket.flow, now_ms)
             purse.ended += 1
             purse.changed_ms = now_ms
             self._changed = True
@@ -161,7 +164,9 @@ class Holder:
         self.check(now_ms)
         for purse in self._purses.values():
             purse.renounce(now_ms, self._timing.idle_credit_ms)
-        return self._report(now_ms)
+        report = self._report(now_ms)
+        self._put_away(now_ms)
+        return report
 
     def _report(self, now_ms: int, *, last: bool = False) -> Report:
         echo_ms = self._opened_ms if self._echo_ms is None else self._echo_ms
@@ -201,6 +206,7 @@ class Holder:
     def _lapse(self, now_ms: int) -> None:
         self.lapses += 1
         self._open(now_ms)
+        self._resting.clear()
         for purse in self._purses.values():
             purse.open(now_ms)
 
@@ -217,6 +223,17 @@ class Holder:
         return any(more)
 
     def _purse(self, flow: Flow, now_ms: int) -> Purse:
-        if flow not in self._purses:
-            self._purses[flow] = Purse(flow, now_ms)
-        return self._purses[flow]
+        purse = self._purses.get(flow)
+        if purse is None:
+            purse = self._resting.pop(flow, None) or Purse(flow, now_ms)
+            self._purses[flow] = purse
+        return purse
+
+    def _put_away(self, now_ms: int) -> None:
+        """Flows that nobody uses any more, and of which the owner knows all, are looked at no more."""
+        if self._echo_ms is None or now_ms < self._tidy_ms:
+            return
+        self._tidy_ms = now_ms + USUAL_MS
+        idle = [flow for flow, one in self._purses.items() if one.rests(self._echo_ms, now_ms)]
+        for flow in idle:
+            self._resting[flow] = self._purses.pop(flow)

@@ -6,6 +6,7 @@ from typing import Final
 from headrace.dispatcher.governor.contenders import Bucket, Contender, Turn
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.node import Node
+from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import Flow
 from headrace.schemas.names import DeploymentName, LaneName, Tenant
 
@@ -61,6 +62,15 @@ class Lane:
             contender = Contender(flow, self._ledger.path(flow), turn)
             self.contenders[flow] = contender
         return contender
+
+    def leave(self, session: SessionId, flow: Flow) -> None:
+        """The session has nothing of `flow` any more; a tenant that nobody has anything of is forgotten."""
+        contender = self.contenders[flow]
+        del contender.queues[session]
+        if not contender.queues:
+            del self.contenders[flow]
+            if all(other.tenant != flow.tenant for other in self.contenders):
+                del self._turns[flow.tenant]
 
     def waiting(self, now_ms: int) -> list[Contender]:
         """Those with something to ask for; who comes back is lifted to the level of those who stayed."""

@@ -131,6 +131,21 @@ class Ledger:
         """Nothing is outstanding there and nothing more will come; spends stay charged."""
         del self.sessions[session]
 
+    def knows(self, session: SessionId, flow: Flow) -> bool:
+        """Whether there is such an account."""
+        return flow in self.sessions.get(session, {})
+
+    def idle(self, session: SessionId) -> list[Flow]:
+        """Flows of which the session has nothing, and whose spends have left every window."""
+        accounts = self.sessions[session]
+        for account in accounts.values():
+            account.forget(self.now_ms - self.width_ms)
+        return [flow for flow, account in accounts.items() if account.idle()]
+
+    def close(self, session: SessionId, flow: Flow) -> None:
+        """Forget an idle account."""
+        del self.sessions[session][flow]
+
     def shut(self, until_ms: int) -> None:
         """What was granted is not known: take everything for spent until then."""
         self._shut = dict.fromkeys(self.nodes, until_ms)

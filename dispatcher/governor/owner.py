@@ -15,6 +15,7 @@ from headrace.dispatcher.governor.lane import Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Session
 from headrace.dispatcher.governor.standing import Touched
+from headrace.dispatcher.governor.timeline import Timeline
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
 from headrace.schemas.journal import SessionId
@@ -30,6 +31,8 @@ from headrace.schemas.limits import (
 )
 
 LEAST_SILENCE_MS = 750
+TIDY_MS = 10_000
+"""How often it is looked for accounts that are not needed any more."""
 
 
 class Owner:
@@ -54,6 +57,8 @@ class Owner:
         """Beat -> when it was sent, of those that were not read back."""
         self._alive_ms = now_ms
         """When the newest beat that came back was sent."""
+        self.timeline = Timeline()
+        self._tidy_ms = now_ms + TIDY_MS
 
     def read_back(self, beat: Beat) -> None:
         """A beat of this owner's epoch stands in the log."""
@@ -66,6 +71,7 @@ class Owner:
 
         Not `queued`: newer ones tell what is queued.
         """
+        stamp_ms = self.timeline.stamp_ms(stamp_ms)
         session = self.sessions.get(report.session)
         if session is None:
             # Credits of an owner whose records are gone cannot be counted, so they must run out.
@@ -73,7 +79,8 @@ class Owner:
             session = self.meet(report.session, known=not report.granted, stamp_ms=stamp_ms)
         newest = report.seq > session.seq
         for told in report.flows:
-            self.ledger.hear(report.session, told, stamp_ms)
+            if newest or self.ledger.knows(report.session, told.flow):
+                self.ledger.hear(report.session, told, stamp_ms)
         self.pressed = self.pressed or self.ledger.freed
         if not newest or session.over_ms is not None:
             return
@@ -136,6 +143,10 @@ class Owner:
             for queue in session.queues.values()
         )
 
+    def now_ms(self, log_ms: int, mono_ms: int) -> int:
+        """The time for `tick`: the log's, unless its clock was set. To be asked before each `hear`, too."""
+        return self.timeline.now_ms(log_ms, mono_ms, self.ledger.now_ms)
+
     def tick(self, now_ms: int) -> list[Command]:
         """The records to append now."""
         self.pressed = self.ledger.freed = False
@@ -145,6 +156,9 @@ class Owner:
         if now_ms - self._alive_ms > self.timing.own_beat_ms:
             return records
         records += self.expire(now_ms)
+        if now_ms >= self._tidy_ms:
+            self._tidy_ms = now_ms + TIDY_MS
+            self._forget_idle()
         self._listen(now_ms)
         grants = self._state(self._allocation.tick(now_ms), now_ms)
         if grants:
@@ -159,6 +173,13 @@ class Owner:
             for flow, queue in session.queues.items():
                 if flow not in told_flows:
                     queue.tell([], None)
+
+    def _forget_idle(self) -> None:
+        """Flows that were used once do not stay for ever. A later report of one begins where it stands."""
+        for session in self.sessions.values():
+            for flow in self.ledger.idle(session.name):
+                if self._allocation.forget(session, flow):
+                    self.ledger.close(session.name, flow)
 
     def _beat(self, now_ms: int) -> list[Beat]:
         if self._beat_ms is not None and now_ms - self._beat_ms < self.timing.beat_ms:

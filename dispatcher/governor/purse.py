@@ -1,7 +1,11 @@
 """One flow's credits in the hands of a dispatcher."""
 
+from typing import Final
+
 from headrace.dispatcher.governor.account import greater, minus, plus
 from headrace.schemas.limits import NOTHING, Flow, FlowGrant, FlowReport, Refund, Units, Want
+
+LONG_MS: Final = 60_000
 
 
 class Purse:
@@ -116,6 +120,11 @@ class Purse:
             or self._refunds
             or self._in_use_since(since_ms)
         )
+
+    def rests(self, echo_ms: int, now_ms: int) -> bool:
+        """Whether nothing is in it, in use or to be told, and has not been for long."""
+        calls = self.spent.requests - self.ended
+        return calls == 0 and not self.concerns(echo_ms, now_ms - LONG_MS)
 
     def report(self, since_ms: int) -> FlowReport:
         """As it is told to the owner."""

@@ -1,8 +1,13 @@
 """What sessions have queued, and which of it their credits in hand do not cover yet."""
 
+from typing import Final
+
 from headrace.dispatcher.governor.account import Account, minus, plus
 from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import NOTHING, Flow, Units, Want
+
+TOLD: Final = 16
+"""Requests of a flow that a report tells of."""
 
 
 class Session:
@@ -45,13 +50,15 @@ class Session:
 class Queue:
     """The queued requests of one session in one flow, as its newest report tells."""
 
-    __slots__ = ("_credit", "_left", "_runs", "_turn", "account", "session", "usual")
+    __slots__ = ("_credit", "_left", "_runs", "_turn", "account", "full", "session", "usual")
 
     def __init__(self, session: Session, account: Account) -> None:
         """Empty."""
         self.session = session
         self.account = account
         self.usual: Units | None = None
+        self.full = False
+        """Whether there may be more than was told."""
         self._runs: list[Want] = []
         self._turn = 0
         self._left = 0
@@ -60,6 +67,7 @@ class Queue:
     def tell(self, runs: list[Want], usual: Units | None) -> None:
         """All that is queued now. What was granted meanwhile is for the first of it."""
         self._runs = runs
+        self.full = sum(run.count for run in runs) >= TOLD
         self.usual = usual
         self._turn = 0
         self._left = runs[0].count if runs else 0

@@ -34,6 +34,8 @@ class Round:
         self._now_ms = now_ms
         self.closed: set[Node] = set()
         self.touched: Touched = {}
+        self._dry: dict[Node, float] = {}
+        """By scope, the least counter of those in the lane who were granted all that they told of."""
 
     def serve(self, lane: Lane, waiting: Sequence[Contender], paid: Paid) -> None:
         """Grant to one lane until none of those who wait in it can be granted anything."""
@@ -47,6 +49,7 @@ class Round:
         crowd = Counter(node for contender in waiting for node in contender.path)
         heap = [(one.turn.counter, one.got, n, one) for n, one in enumerate(waiting)]
         heapq.heapify(heap)
+        self._dry.clear()
         waited: dict[Node, Reservation] = {}
         while heap and not (floor and lane.owed <= 0):
             counter, _, number, contender = heapq.heappop(heap)
@@ -62,6 +65,10 @@ class Round:
                 continue
             refusing = self._try(lane, contender, *head, paid)
             if refusing is None:
+                if contender.ran_dry():
+                    self._dry |= {
+                        n: contender.turn.counter for n in contender.path if n not in self._dry
+                    }
                 again = (contender.turn.counter, contender.got, number, contender)
                 heapq.heappush(heap, again)
                 continue
@@ -123,8 +130,13 @@ class Round:
         return all(one.lets_pass(contender, need, ahead) for one in before)
 
     def _may_go(self, lane: Lane, contender: Contender) -> bool:
-        open_ = self.closed.isdisjoint(contender.path)
-        return open_ and lane.may_go(contender, self._now_ms)
+        if not self.closed.isdisjoint(contender.path):
+            return False
+        counter = contender.turn.counter
+        if any(counter > self._dry.get(node, counter) for node in contender.path):
+            # It would get ahead of another only since not all of that one's requests are told.
+            return False
+        return lane.may_go(contender, self._now_ms)
 
     def _try(
         self, lane: Lane, contender: Contender, queue: Queue, want: Want, paid: Paid

@@ -129,6 +129,20 @@ def test_lower_lanes_do_not_pass_by_a_request_that_waits() -> None:
     assert bench.spend("one", small, 0, 10) is None
 
 
+def test_nobody_gets_ahead_of_whom_not_all_requests_are_told() -> None:
+    bench = Bench(tree(total_tokens=10_000), "one")
+    many, large = flow("many"), flow("large")
+    bench.queue("one", many, (16, 0, 10))
+    bench.queue("one", large, (9, 0, 160))
+    bench.step()
+    assert bench.spend_all("one", many, 0, 10) == 16
+    assert bench.spend_all("one", large, 0, 160) == 2
+    bench.queue("one", many)
+    bench.queue("one", large, (7, 0, 160))
+    bench.run(300)
+    assert bench.spend_all("one", large, 0, 160) == 7
+
+
 def test_who_is_refused_by_a_limit_of_its_own_holds_nobody_up() -> None:
     share = Scope("share", Caps(requests=1), WINDOW_MS, tenants=frozenset({"a"}))
     bench = Bench(Tree((Scope("all", Caps(requests=10), WINDOW_MS), share)), "one")

@@ -74,6 +74,12 @@ def test_a_claim_is_above_what_dispatchers_know() -> None:
     assert contest.tick(1_000) == claim(8, A)
 
 
+def test_an_epoch_that_there_cannot_have_been_is_not_believed() -> None:
+    contest = contest_of(A, 0)
+    assert not contest.heard_of(Epoch(1 << 60))
+    assert contest.tick(1_000) == claim(1, A)
+
+
 def test_who_has_not_read_the_log_claims_nothing() -> None:
     """Else it could claim below an epoch that stands there."""
     contest = Contest(A, 0, TIMING, 0)

@@ -56,6 +56,26 @@ def test_a_session_that_says_it_is_over_frees_all_at_once() -> None:
     assert bench.spend("one", F) is None
 
 
+def test_flows_that_were_used_once_are_forgotten_and_may_come_back() -> None:
+    bench = Bench(tree(requests=3), "one")
+    flows = [flow(f"t{number}") for number in range(20)]
+    for one in flows:
+        bench.queue("one", one, (1, 0, 0))
+        while (ticket := bench.spend("one", one)) is None:
+            bench.step()
+        bench.holders["one"].release(ticket, bench.now)
+        bench.queue("one", one)
+    bench.run(100_000)
+    late = bench.reports[5][1]
+    bench.owner.hear(late, bench.now)
+    assert bench.owner.ledger.sessions[late.session] == {}
+    for one in flows:
+        bench.queue("one", one, (1, 0, 0))
+    bench.run(11_000)
+    assert sum(bench.spend("one", one) is not None for one in flows) == 3
+    assert charged(bench.owner) <= 3
+
+
 def test_a_changed_limit_holds_from_the_next_tick() -> None:
     bench = Bench(tree(requests=3), "one")
     bench.queue("one", F, (9, 0, 0))

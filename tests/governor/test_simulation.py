@@ -18,6 +18,7 @@ from headrace.dispatcher.governor.owner import Owner
 from headrace.dispatcher.governor.simulator.dispatcher import Dispatcher
 from headrace.dispatcher.governor.simulator.run import simulate
 from headrace.dispatcher.governor.simulator.story import Fault, Story, Trouble, draw
+from headrace.dispatcher.governor.timeline import Timeline
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
 from headrace.schemas.journal import SessionId
@@ -42,6 +43,33 @@ def test_stories_admit_most_of_what_fits() -> None:
     """A simulation in which nothing is sent would hold as well."""
     admitted = sum(len(simulate(draw(seed)).arrivals) for seed in range(10))
     assert admitted > 500
+
+
+def set_clocks(story: Story, seconds: int) -> Story:
+    """The only fault is that the broker's clock is set, by so much and back again."""
+    steps = ((20_000, seconds), (45_000, -seconds))
+    faults = tuple(Fault(Trouble.SET_CLOCK, at_ms, 0, by) for at_ms, by in steps)
+    return dataclasses.replace(story, faults=faults)
+
+
+@pytest.mark.parametrize("seconds", [3_600, -3_600])
+def test_a_brokers_clock_that_is_set_changes_nothing(seconds: int) -> None:
+    outcomes = [simulate(set_clocks(draw(seed), seconds)) for seed in (1, 3, 5)]
+    assert [outcome.violations for outcome in outcomes] == [[], [], []]
+    assert sum(one.at_ms > 50_000 for outcome in outcomes for one in outcome.arrivals) > 50
+
+
+def test_an_owner_that_believes_any_clock_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Timeline, "now_ms", lambda _, log_ms, *__: log_ms)
+    assert seen_after(lambda story: set_clocks(story, 3_600)) <= len(ENOUGH)
+
+
+def test_a_limit_holds_when_few_dispatchers_become_32() -> None:
+    story = draw(0)
+    crowd = Fault(Trouble.CROWD, 10_000, 0, 32 - story.dispatchers)
+    traffic = tuple(dataclasses.replace(one, only=()) for one in story.traffic)
+    outcome = simulate(dataclasses.replace(story, faults=(crowd,), traffic=traffic))
+    assert outcome.violations == []
 
 
 def seen_after(change: Callable[[Story], Story] = lambda story: story) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from headrace.dispatcher.governor.holder import Holder, Ticket
+from headrace.dispatcher.governor.queues import TOLD
 from headrace.dispatcher.governor.simulator.clock import Clock
 from headrace.dispatcher.governor.simulator.log import Log
 from headrace.dispatcher.governor.simulator.story import Story
@@ -13,8 +14,6 @@ from headrace.dispatcher.governor.simulator.witness import Witness
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Command, Flow, Report, Want
 
-TOLD = 16
-"""Queued requests of a flow that the owner is told of."""
 QUEUED = 64
 """What comes on top of that many is turned away."""
 

@@ -13,29 +13,44 @@ if TYPE_CHECKING:
 
 def strike(fleet: "Fleet", fault: Fault) -> None:
     """Let it happen."""
-    clock = fleet.places.clock
-    until = clock.now + fault.lasts_ms
+    until = fleet.places.clock.now + fault.lasts_ms
     match fault.trouble:
-        case Trouble.KILL_OWNER:
-            _kill_owner(fleet, until)
-        case Trouble.FREEZE_OWNER:
-            owner = _owner(fleet)
-            if owner is not None:
-                owner.freeze_in_a_tick(until, fault.number)
-        case Trouble.RIVALS:
-            for governor in fleet.governors:
-                governor.contest.rank = 0
-            _kill_owner(fleet, until)
-        case Trouble.STALL:
-            for log in (fleet.places.grants, fleet.places.reports):
-                log.stalled_until = max(log.stalled_until, clock.now + min(fault.lasts_ms, 20_000))
-        case Trouble.WIPE:
-            fleet.places.grants.wipe()
-            fleet.places.witness.wiped()
+        case Trouble.KILL_OWNER | Trouble.FREEZE_OWNER | Trouble.RIVALS:
+            _strike_owner(fleet, fault, until)
+        case Trouble.STALL | Trouble.WIPE | Trouble.SET_CLOCK:
+            _strike_logs(fleet, fault)
         case Trouble.CHANGE:
             _change(fleet, fault.number)
+        case Trouble.CROWD:
+            fleet.dispatchers += [fleet.new_dispatcher() for _ in range(fault.number)]
         case _:
             _strike_dispatcher(fleet, fault, until)
+
+
+def _strike_owner(fleet: "Fleet", fault: Fault, until: int) -> None:
+    if fault.trouble is Trouble.FREEZE_OWNER:
+        owner = _owner(fleet)
+        if owner is not None:
+            owner.freeze_in_a_tick(until, fault.number)
+        return
+    if fault.trouble is Trouble.RIVALS:
+        for governor in fleet.governors:
+            governor.contest.rank = 0
+    _kill_owner(fleet, until)
+
+
+def _strike_logs(fleet: "Fleet", fault: Fault) -> None:
+    places = fleet.places
+    if fault.trouble is Trouble.WIPE:
+        places.grants.wipe()
+        places.witness.wiped()
+        return
+    for log in (places.grants, places.reports):
+        if fault.trouble is Trouble.STALL:
+            until = places.clock.now + min(fault.lasts_ms, 20_000)
+            log.stalled_until = max(log.stalled_until, until)
+        else:
+            log.set_ms += 1000 * fault.number
 
 
 def _owner(fleet: "Fleet") -> "Governor | None":

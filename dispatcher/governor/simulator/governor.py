@@ -27,7 +27,7 @@ class Governor:
         self._clock = places.clock
         self._rng = places.rng
         self._lag = self._rng.randint(0, LAG_MS)
-        self.contest = Contest(name, rank, places.story.timing, self._now())
+        self.contest = Contest(name, rank, places.story.timing, self._mono())
         self._reports: Reader[Report] | None = None
         log, timing = places.grants, places.story.timing
         since = self._now() - timing.lookback_ms(tree.window_ms) - timing.prefix_ms
@@ -55,8 +55,11 @@ class Governor:
         if self.owner is not None:
             self.owner.change(tree)
 
-    def _now(self) -> int:
+    def _mono(self) -> int:
         return max(0, self._clock.now - self._lag)
+
+    def _now(self) -> int:
+        return self._mono() + self._places.grants.set_ms
 
     def _tick(self) -> None:
         if not self.alive:
@@ -66,13 +69,13 @@ class Governor:
             self._clock.at(self.frozen_until, self._tick)
             return
         if self.owner is not None:
-            self._write(self.owner.tick(self._now()))
+            self._write(self.owner.tick(self.owner.now_ms(self._now(), self._mono())))
         else:
             if self._grants.position >= min(self._end, len(self._places.grants.records)):
-                self.contest.caught_up(self._now())
+                self.contest.caught_up(self._mono())
             if self.contest.epochs.current == 0:
                 self._look_for_epochs()
-            claim = self.contest.tick(self._now())
+            claim = self.contest.tick(self._mono())
             if claim is not None:
                 self._write([claim])
         self._clock.at(now + self._places.story.timing.tick_ms, self._tick)
@@ -102,7 +105,7 @@ class Governor:
             self.contest.heard_of(report.epoch)
 
     def _follow(self, _stamp: int, command: Command) -> None:
-        won = self.contest.follow(command, self._now())
+        won = self.contest.follow(command, self._mono())
         if won and isinstance(command, Claim):
             self._resign()
             position = self._grants.position
@@ -137,6 +140,7 @@ class Governor:
 
     def _hear(self, stamp: int, report: Report) -> None:
         if self.owner is not None:
+            self.owner.now_ms(self._now(), self._mono())
             self.owner.hear(report, stamp)
             if report.epoch > self.owner.epoch:
                 self.contest.heard_of(report.epoch)

@@ -37,6 +37,8 @@ class Log(Generic[T]):
         self._weather = weather
         self._readers: list[Reader[T]] = []
         self.stalled_until = 0
+        self.set_ms = 0
+        """By how much the broker's clock is wrong."""
 
     def write(self, record: T) -> None:
         """Append some time soon, perhaps twice, perhaps never."""
@@ -74,7 +76,7 @@ class Log(Generic[T]):
         if now < self.stalled_until:
             self._clock.at(self.stalled_until + self._rng.randint(0, 50), self._land, record)
             return
-        self.records.append((now, record))
+        self.records.append((now + self.set_ms, record))
         for told in self.landed:
             told(record)
         self._readers = [reader for reader in self._readers if not reader.closed]

@@ -33,6 +33,8 @@ class Outcome:
     commands: int
     events: int
     digest: str
+    granted: list[tuple[int, Command]]
+    """The log of grants: when each record was written."""
 
 
 class Fleet:
@@ -118,6 +120,7 @@ def simulate(story: Story) -> Outcome:
         len(places.grants.records),
         places.clock.events,
         digest.hexdigest()[:16],
+        places.grants.records,
     )
 
 
