@@ -1,7 +1,7 @@
 """Requests that wait for credits: a queue for each deployment, lane and tenant. No I/O.
 
-They stand in the order in which they were accepted, so that one that comes back, from a call that was not
-made or from another deployment, has its place again.
+They stand in the order in which they were accepted, or of their deadlines, so that one that comes back, from
+a call that was not made or from another deployment, has its place again.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ class FlowQueues:
         lanes = self._queues.get(flow.deployment)
         if lanes is None:
             lanes = self._queues[flow.deployment] = {lane: {} for lane in self._lanes}
-        _insert(lanes[flow.lane].setdefault(flow, deque()), waiting)
+        insert(lanes[flow.lane].setdefault(flow, deque()), waiting)
         self._count[flow.deployment] = self.waiting(flow.deployment) + 1
         self.changed.add(flow)
 
@@ -119,7 +119,8 @@ def _flow_of(waiting: Waiting) -> Flow:
     return waiting.flow
 
 
-def _insert(queue: deque[Waiting], waiting: Waiting) -> None:
+def insert(queue: deque[Waiting], waiting: Waiting) -> None:
+    """Put it behind those of its rank and below."""
     rank = waiting.rank
     if not queue or queue[-1].rank <= rank:
         queue.append(waiting)

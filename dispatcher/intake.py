@@ -96,6 +96,7 @@ def understand(record: SourceRecord, tenure: Tenure, lane: LaneConfig) -> Waitin
         endpoint=endpoint,
         parked=origin(record.headers, H.PARKED_FROM) if tenure.delay_ms else None,
         stream=bool(request.stream),
+        by_deadline=lane.order == "edf",
         deadline_ms=request.deadline_ms or accepted_ms + round(lane.deadline_s * 1000),
         attempt=attempt,
         history=history,

@@ -1,14 +1,15 @@
 """Requests that were read and wait for a seat: strict priority with a share for the lower lanes.
 
-No I/O. One FIFO per lane and model, so that a model without a free seat holds back no other. Of the
-picks made while a higher lane has work, `share` go below it, so that no lane starves (P7); the same
-rule holds again among the lanes below. Requests that need credits stand in queues of their own (`flows`).
+No I/O. One queue per lane and model, so that a model without a free seat holds back no other; as they were
+read, or by their deadlines. Of the picks made while a higher lane has work, `share` go below it, so that no
+lane starves (P7); the same rule holds again among the lanes below. Requests that need credits stand in
+queues of their own (`flows`).
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.flows import FlowQueues, insert
 from headrace.dispatcher.turns import Turns
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.names import DeploymentName, LaneName, ModelName
@@ -36,7 +37,9 @@ class LaneQueues:
             self._flows.push(waiting)
             return
         queue = self._queues[waiting.lane].setdefault(waiting.model, deque())
-        if first:
+        if waiting.by_deadline:
+            insert(queue, waiting)
+        elif first:
             queue.appendleft(waiting)
         else:
             queue.append(waiting)

@@ -28,6 +28,8 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     endpoint: Endpoint
     stream: bool
     deadline_ms: int
+    by_deadline: bool = False
+    """Whether its lane lets the earliest deadline go first."""
     attempt: int
     """Number of the next or running call, from 1."""
     history: tuple[Attempt, ...]
@@ -85,7 +87,9 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def rank(self) -> int:
-        """Its place among requests that wait for credits, in all processes: when it could first run."""
+        """Its place among requests that wait, in all processes: when it could first run, or its deadline."""
+        if self.by_deadline:
+            return self.deadline_ms
         return max(self.source.timestamp_ms, self.record.not_before_ms)
 
     @property

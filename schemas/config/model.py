@@ -145,6 +145,8 @@ class LaneConfig(Section):
     """Longest deadline that a client may ask for; default: a day, or `deadline_s` if longer."""
     reserve: Share = 0
     """Share of every limit that the other lanes leave to this one."""
+    order: Literal["fifo", "edf"] = "fifo"
+    """Among a tenant's requests that wait: the oldest first, or that with the earliest deadline."""
 
     @property
     def max_deadline_s(self) -> int:

@@ -40,6 +40,15 @@ def test_a_flow_is_served_in_the_order_of_acceptance() -> None:
     assert [queue.pick(D, every) for _ in range(4)] == [first, second, third, None]
 
 
+def test_a_lane_may_let_the_earliest_deadline_go_first() -> None:
+    of = flow(lane="low")
+    late, early, middle = (request(of, rank) for rank in range(3))
+    for one, left_ms in ((late, 900), (early, 100), (middle, 500)):
+        one.by_deadline, one.deadline_ms = True, APPENDED_MS + left_ms
+    queue = queues(late, early, middle)
+    assert [queue.pick(D, every) for _ in range(3)] == [early, middle, late]
+
+
 def test_one_that_comes_back_has_its_place_again() -> None:
     of = flow(lane="low")
     requests = [request(of, rank) for rank in range(4)]

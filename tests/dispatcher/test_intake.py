@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.dispatcher.intake import Unreadable
+from headrace.dispatcher.intake import Unreadable, understand
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.config.model import LaneConfig
 from headrace.schemas.errors import Code
 from headrace.schemas.headers import ALIASES, H
 from headrace.schemas.names import Endpoint
@@ -172,3 +173,12 @@ def test_a_refused_record_whose_address_is_broken_is_only_buried() -> None:
 def test_a_refused_record_tells_nothing_of_its_body() -> None:
     secret = b'{"model":"m","messages":"my secret words","stream":"my secret words"}'
     assert "secret" not in refused(Record(value=secret)).message
+
+
+@pytest.mark.parametrize("order", ["fifo", "edf"])
+def test_the_rank_of_a_request_is_its_age_or_its_deadline_as_the_lane_wants(order: str) -> None:
+    lane = LaneConfig.model_validate({"deadline_s": 60, "order": order})
+    request = understand(Record(), tenure(), lane)
+    assert isinstance(request, Waiting)
+    ranks = {"fifo": request.source.timestamp_ms, "edf": APPENDED_MS + 60_000}
+    assert request.rank == ranks[order]

@@ -44,6 +44,16 @@ def test_without_a_share_the_higher_lane_goes_first_to_its_end() -> None:
     assert picks(queues, 40) == [HIGH] * 20 + [LOW] * 20
 
 
+def test_a_lane_may_let_the_earliest_deadline_go_first() -> None:
+    queues = LaneQueues(LANES, 0)
+    for left_ms in (900, 100, 500):
+        one = waiting(lane=LOW)
+        one.by_deadline, one.deadline_ms = True, left_ms
+        queues.push(one)
+    picked = [queues.pick(M) for _ in range(3)]
+    assert [one.deadline_ms for one in picked if one is not None] == [100, 500, 900]
+
+
 def test_a_lane_alone_gets_every_pick() -> None:
     assert picks(filled({LOW: 5}, share=0.1), 5) == [LOW] * 5
 
