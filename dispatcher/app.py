@@ -159,7 +159,7 @@ class App:
     def _gatekeeper(
         self, governed: Governed, seats: Seats, breakers: Breakers, metrics: Metrics
     ) -> Gatekeeper | None:
-        """None where no deployment has limits by the minute: then nothing of it runs."""
+        """None where no deployment has limits of the whole fleet: then nothing of it runs."""
         if not governed.deployments:
             return None
         return Gatekeeper(

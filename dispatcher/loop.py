@@ -128,7 +128,7 @@ class Dispatcher:
             self._act(waiting, self._decide(waiting, now_ms, deployment))
 
     def _serve_covered(self, gates: Gatekeeper, now_ms: int) -> None:
-        """The same for models with limits by the minute: as far as credits of the governor reach."""
+        """The same for models with limits of the whole fleet: as far as credits of the governor reach."""
         covered = gates.covers()
         for deployment in gates.waited_for():
             while (waiting := self._queues.pick_covered(deployment, covered)) is not None:

@@ -56,7 +56,7 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     """When its running call began; 0 while none runs (monotonic seconds)."""
     size: int = 0
     flow: Flow | None = None
-    """Whose credits it waits for, or had; None where its model has no limits by the minute."""
+    """Whose credits it waits for, or had; None where its model has no limits of the whole fleet."""
     cost: Cost | None = None
     """What it will probably take of limits on tokens."""
     units: Units = Units(1)

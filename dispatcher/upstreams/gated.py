@@ -15,7 +15,7 @@ class Withheld(Exception):
 
 
 class GatedRequest(aiohttp.ClientRequest):
-    """What a session of a deployment with limits by the minute makes of a call."""
+    """What a session of a deployment with limits of the whole fleet makes of a call."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Send, if the body's gate opens. Raises `Withheld`."""
