@@ -23,7 +23,8 @@ from support.switched import SwitchedUpstream
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 PER_S = 20
-MOST_FAILED = 60
+MOST_FAILED = 150
+"""Of hundreds: how few they are on a machine that is not busy is measured elsewhere."""
 PROBES = 3
 
 
@@ -41,9 +42,20 @@ async def running(
     """Two dispatchers and a governor; a model with two deployments and one with one, quick to come back."""
 
     def place(name: str, model: str) -> dict[str, object]:
-        return {"model": model, "upstream": {"base_url": upstream.base_url(name)}}
+        limits = {"requests_per_minute": 6_000} if model.startswith("limited") else {}
+        there = {"base_url": upstream.base_url(name)}
+        return {"model": model, "upstream": there, "limits": limits}
 
-    models = {"east": "pair", "west": "pair", "lone": "lone", "held": "held", "unpaid": "billed"}
+    models = {
+        "east": "pair",
+        "west": "pair",
+        "lone": "lone",
+        "held": "held",
+        "unpaid": "billed",
+        "north": "limited-pair",
+        "south": "limited-pair",
+        "solo": "limited-lone",
+    }
     async with installation(
         kafka.bootstrap,
         tmp_path_factory.mktemp("breakers"),
@@ -107,40 +119,44 @@ async def closed_again(running: Installation, deployment: str) -> list[Transitio
     return await eventually(done, within_s=90, every_s=0.5)
 
 
+@pytest.mark.parametrize(
+    ("model", "failing", "other"), [("pair", "east", "west"), ("limited-pair", "north", "south")]
+)
 async def test_an_outage_of_one_deployment_moves_all_traffic_to_the_other(
-    running: Installation, upstream: SwitchedUpstream
+    running: Installation, upstream: SwitchedUpstream, model: str, failing: str, other: str
 ) -> None:
-    async with Client(running.url) as client, Stream(client, "pair") as stream:
-        await eventually(lambda: len(upstream.at("east")) > PER_S, within_s=30)
-        upstream.answers["east"] = 503
-        await eventually(lambda: _is(running, "east", State.OPEN), within_s=30, every_s=0.1)
-        failed = upstream.failed("east")
-        west = len(upstream.at("west"))
-        await eventually(lambda: len(upstream.at("west")) > west + 2 * PER_S, within_s=30)
-        upstream.answers["east"] = 200
-        past = await closed_again(running, "east")
-        east = len(upstream.at("east"))
-        await eventually(lambda: len(upstream.at("east")) > east + PER_S, within_s=30)
+    async with Client(running.url) as client, Stream(client, model) as stream:
+        await eventually(lambda: len(upstream.at(failing)) > PER_S, within_s=30)
+        upstream.answers[failing] = 503
+        await eventually(lambda: _is(running, failing, State.OPEN), within_s=30, every_s=0.1)
+        failed = upstream.failed(failing)
+        moved = len(upstream.at(other))
+        await eventually(lambda: len(upstream.at(other)) > moved + 2 * PER_S, within_s=30)
+        upstream.answers[failing] = 200
+        past = await closed_again(running, failing)
+        back = len(upstream.at(failing))
+        await eventually(lambda: len(upstream.at(failing)) > back + PER_S, within_s=30)
     assert failed <= MOST_FAILED
     assert stream.statuses == {200: len(stream.answers)}
-    assert max(probes_by_round(upstream, "east", past)) <= PROBES
+    assert max(probes_by_round(upstream, failing, past)) <= PROBES
     opened = [one for one in past if one.after is State.OPEN and one.why is not Why.PROBE_FAILED]
     assert len(opened) == 1
     assert opened[0].figures.calls > 0
 
 
+@pytest.mark.parametrize(("model", "place"), [("lone", "lone"), ("limited-lone", "solo")])
 async def test_an_outage_of_the_last_deployment_defers_and_nothing_fails(
-    running: Installation, upstream: SwitchedUpstream
+    running: Installation, upstream: SwitchedUpstream, model: str, place: str
 ) -> None:
-    async with Client(running.url) as client, Stream(client, "lone") as stream:
-        await eventually(lambda: len(upstream.at("lone")) > PER_S, within_s=30)
-        upstream.answers["lone"] = 500
-        await eventually(lambda: _is(running, "lone", State.OPEN), within_s=30, every_s=0.1)
-        upstream.answers["lone"] = 200
-        past = await closed_again(running, "lone")
-    assert upstream.failed("lone") <= MOST_FAILED
+    async with Client(running.url) as client, Stream(client, model) as stream:
+        await eventually(lambda: len(upstream.at(place)) > PER_S, within_s=30)
+        upstream.answers[place] = 500
+        await eventually(lambda: _is(running, place, State.OPEN), within_s=30, every_s=0.1)
+        upstream.answers[place] = 200
+        past = await closed_again(running, place)
+    assert upstream.failed(place) <= MOST_FAILED
     assert stream.statuses == {200: len(stream.answers)}
-    assert max(probes_by_round(upstream, "lone", past)) <= PROBES
+    assert max(probes_by_round(upstream, place, past)) <= PROBES
 
 
 async def test_a_request_that_cannot_wait_so_long_fails_at_once(
