@@ -80,6 +80,7 @@ class App:
                 upstream=self._upstream,
                 seats=seats,
                 breakers=breakers,
+                operated=self._operated,
                 gates=self._gates,
                 fleet=self._fleet,
                 metrics=metrics,
@@ -170,6 +171,7 @@ class App:
             breakers=breakers,
             metrics=metrics,
             clock=self._clock,
+            operated=self._operated,
         )
 
     def _problems(self) -> list[str]:

@@ -138,6 +138,13 @@ class Credits:
         self._tell(now_ms)
         return self._holder.report(now_ms)
 
+    def look_again(self) -> None:
+        """Deployments were closed or opened, or limits changed: tell anew what is wanted."""
+        for name in self._governed.deployments:
+            self._flows.changed.update(self._flows.flows(name))
+        self._flows.changed.update(self._promised)
+        self.stirred()
+
     def rest(self) -> None:
         """Nothing more is dispatched: what is queued is not asked for any longer."""
         self._resting = True
@@ -179,10 +186,12 @@ class Credits:
         while changed:
             flow = changed.pop()
             if flow.deployment in self._governed.deployments:
-                self._holder.want(flow, self._wants(flow), now_ms)
+                self._holder.want(flow, self._wants(flow), now_ms, self._flows.length(flow))
 
     def _wants(self, flow: Flow) -> list[Want]:
         sizes = [(one.rank, one.units) for one in self._promised.get(flow, ())]
+        if flow.deployment in self._seats.closed:
+            return merged(sizes)
         first = self._flows.first(flow, TOLD)
         if first and flow not in self._shares:
             self._share_out()

@@ -67,6 +67,10 @@ class FlowQueues:
         queue = self._queues.get(flow.deployment, {}).get(flow.lane, {}).get(flow)
         return list(islice(queue, count)) if queue else []
 
+    def length(self, flow: Flow) -> int:
+        """How many wait in a flow."""
+        return len(self._queues.get(flow.deployment, {}).get(flow.lane, {}).get(flow, ()))
+
     def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
         """Take out every request that meets `condition`."""
         taken: list[Waiting] = []

@@ -3,16 +3,18 @@
 A shell around `credits`, `costs` and `routes`: it has the clock and tells the metrics.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.costs import Costs
 from headrace.dispatcher.credits import Credits, Promise
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
+from headrace.dispatcher.governor.changed import changed
 from headrace.dispatcher.governor.holder import Holder
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.ports import CallEnd, Clock
 from headrace.dispatcher.routes import Routes
 from headrace.dispatcher.seats import Seats
@@ -21,6 +23,7 @@ from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import Config
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.names import DeploymentName
+from headrace.schemas.settings import Limit, Verb
 
 
 class Gate:
@@ -67,7 +70,10 @@ class Gatekeeper:
         breakers: Breakers,
         metrics: Metrics,
         clock: Clock,
+        operated: Operated,
     ) -> None:
+        self._config = config
+        self._operated = operated
         self._governed = governed
         self._breakers = breakers
         self._clock = clock
@@ -96,6 +102,10 @@ class Gatekeeper:
         self.credits.stirred()
         return self.routes.lead(waiting, now_ms)
 
+    def limit(self, limits: Mapping[str, Limit]) -> None:
+        """Operators changed limits to these."""
+        self._governed.set(changed(self._config, limits))
+
     def counts_tokens(self, waiting: Waiting) -> bool:
         """Whether tokens of its model are limited."""
         return waiting.model in self._governed.counting
@@ -112,7 +122,8 @@ class Gatekeeper:
             flow = waiting.flow
             if flow is None or self._seats.room(flow.deployment, self._governed.part(flow)) <= 0:
                 return False
-            if not self._breakers.lets(flow.deployment, waiting, now_ms):
+            closed = flow.deployment in self._seats.closed
+            if closed or not self._breakers.lets(flow.deployment, waiting, now_ms):
                 return False
             if flow.deployment not in self._governed.deployments:
                 return True
@@ -131,6 +142,9 @@ class Gatekeeper:
 
     def spend(self, promise: Promise) -> bool:
         """See `Gate.opens`."""
+        held = self._operated.holding_flow(promise.flow, self._clock.now_ms())
+        if held is not None and held.verb is Verb.PAUSE:
+            return False
         spent = self.credits.spend(promise, self._mono_ms())
         if not spent:
             self._metrics.credits_refused(promise.flow.deployment)

@@ -14,6 +14,10 @@ class Governed:
     """The limits of one configuration that hold for all dispatchers together."""
 
     def __init__(self, config: Config) -> None:
+        self.set(config)
+
+    def set(self, config: Config) -> None:
+        """The limits are these from now on; the same deployments have some."""
         scopes = tree_of(config).scopes
         shares = [scope for scope in scopes if scope.tenants is not None]
         self._common = {

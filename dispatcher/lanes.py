@@ -28,6 +28,9 @@ class LaneQueues:
         self._queues: dict[LaneName, dict[ModelName, deque[Waiting]]] = {lane: {} for lane in lanes}
         self.records: dict[LaneName, int] = dict.fromkeys(lanes, 0)
         self.bytes: dict[LaneName, int] = dict.fromkeys(lanes, 0)
+        self._aside: list[Waiting] = []
+        self.held: dict[LaneName, int] = dict.fromkeys(lanes, 0)
+        """Those of `records` that are held, and never picked."""
 
     def push(self, waiting: Waiting, *, first: bool = False) -> None:
         """Queue a request; `first` for one that waited its turn before (a retry)."""
@@ -43,6 +46,13 @@ class LaneQueues:
             queue.appendleft(waiting)
         else:
             queue.append(waiting)
+
+    def hold(self, waiting: Waiting) -> None:
+        """Keep a request that must not be picked."""
+        self.records[waiting.lane] += 1
+        self.bytes[waiting.lane] += waiting.size
+        self.held[waiting.lane] += 1
+        self._aside.append(waiting)
 
     def pick(self, model: ModelName) -> Waiting | None:
         """Take the request of `model` whose turn it is."""
@@ -75,6 +85,13 @@ class LaneQueues:
     def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
         """Take out every request that meets `condition`, wherever it stands."""
         taken = self._flows.take(condition)
+        held = [waiting for waiting in self._aside if condition(waiting)]
+        if held:
+            taken += held
+            gone = set(map(id, held))
+            self._aside = [waiting for waiting in self._aside if id(waiting) not in gone]
+            for waiting in held:
+                self.held[waiting.lane] -= 1
         for queues in self._queues.values():
             for model, queue in queues.items():
                 out = [waiting for waiting in queue if condition(waiting)]

@@ -2,20 +2,19 @@
 
     poll     records of the lanes and of the delay topics, read ahead within bounds
     decide   for each request whose turn it is: a verdict, a pure function of what is known now
-    act      a call in a task of its own, an answer, or nothing; Kafka has acknowledged an outcome
-             before its offset counts as done
+    act      a call in a task of its own, an answer, or nothing; done is what Kafka acknowledged
     commit   only the contiguous finished prefix of each partition
 
-How it works. Requests of higher lanes go first, with a share for the lower ones. A request starts when a
-deployment of its model has a free seat; calls end in any order. What was begun is in the journal, so
-another dispatcher that takes a partition over knows what is done, what still runs here, and what was
-lost with a process. Losing a partition never cancels a call: it is finished, and the journal told.
+How it works. Higher lanes go first, with a share for the lower ones. A request starts when a deployment of
+its model has a free seat; calls end in any order. What was begun is in the journal, so whoever takes a
+partition over knows what is done, what runs here still, and what was lost. No call is cancelled by that.
 """
 
 from typing import assert_never
 
 from headrace.dispatcher.arrivals import Arrivals
 from headrace.dispatcher.attempt import Attempts
+from headrace.dispatcher.brakes import Brakes
 from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.calls import Calls
 from headrace.dispatcher.cancels import Cancels
@@ -24,6 +23,7 @@ from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.gate import Gatekeeper
 from headrace.dispatcher.lanes import LaneQueues
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.outcome import Ending, cancelled, of_error
 from headrace.dispatcher.parking import MARGIN_MS, Parking
 from headrace.dispatcher.placing import Placing
@@ -67,6 +67,7 @@ class Dispatcher:
         fleet: Fleet,
         metrics: Metrics,
         clock: Clock,
+        operated: Operated,
         gates: Gatekeeper | None = None,
     ) -> None:
         self._config = config
@@ -91,6 +92,9 @@ class Dispatcher:
         self._cancels = Cancels()
         self._tasks = Tasks(self.fail)
         self._delay = Departures(settlement, self._waits, self._tasks).start
+        self._brakes = Brakes(
+            operated, config.dispatcher, self._queues, seats, gates, self._push, self._delay
+        )
         self._swept_ms, self._stopping = 0, False
         self.failure: BaseException | None = None
 
@@ -107,7 +111,7 @@ class Dispatcher:
             self._wake_due(now_ms)
             self._sweep(now_ms)
             if self._standing.wants_proof:
-                self._tasks.spawn(self._prove())
+                self._tasks.spawn(self._standing.prove(self.revoked))
             if self._standing.sound:
                 for suspect in self._recovery.turn(self._clock.monotonic()):
                     self._push(suspect, first=True)
@@ -137,6 +141,8 @@ class Dispatcher:
 
     def _push(self, waiting: Waiting, *, first: bool = False) -> None:
         """Queue a request, unless it is larger than a limit: then it would wait for ever."""
+        if self._brakes.hold(waiting, self._clock.now_ms()):
+            return
         if self._gates is None or self._gates.route(waiting, self._clock.now_ms()):
             self._queues.push(waiting, first=first)
         else:
@@ -189,8 +195,7 @@ class Dispatcher:
     def _accept(self, waiting: Waiting) -> None:
         """A request was read: it waits in its lane or for its time, or cannot be served."""
         if not self._seats.serves(waiting.model):
-            why = f"no deployment serves {waiting.model}"
-            self._act(waiting, Fail(Code.MODEL_NOT_FOUND, why))
+            self._act(waiting, Fail(Code.MODEL_NOT_FOUND, f"no deployment serves {waiting.model}"))
         elif waiting.tenure.delay_ms:
             self._waits.mature(waiting, waiting.appended_ms + waiting.tenure.delay_ms)
         elif not waiting.due_ms or not self._postpone(waiting):
@@ -227,11 +232,6 @@ class Dispatcher:
         waiting.due_ms = now_ms + MARGIN_MS
         self._delay(waiting, now_ms)
 
-    async def _prove(self) -> None:
-        """After a time in which others may have taken this process for dead."""
-        await self._standing.prove()
-        self.revoked()
-
     def _hold(self, waiting: Waiting, due_ms: int, now_ms: int) -> None:
         """Let a request wait, here or in the delay topics."""
         if not self._waits.keep(waiting, due_ms, now_ms):
@@ -246,13 +246,13 @@ class Dispatcher:
         if now_ms - self._swept_ms < TICK_S * 1000:
             return
         self._swept_ms = now_ms
+        self._brakes.look(now_ms, self._metrics)
         self._breakers.turn(now_ms)
         stuck = self._placing.stuck(now_ms)
         over = self._queues.take(
             lambda w: w.deadline_ms <= now_ms or w.id in self._cancels or not w.ours or stuck(w)
         )
-        if self._cancels.are_new():
-            # The call of a parked one runs elsewhere, and is ended there.
+        if self._cancels.are_new():  # the call of a parked one is ended where it runs
             over += self._waits.take(lambda w: w.id in self._cancels and w.parked is None)
         for waiting in over:
             self._act(waiting, self._decide(waiting, now_ms))

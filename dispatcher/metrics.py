@@ -1,10 +1,11 @@
 """The dispatcher's metrics, by the names of docs/reference/metrics.md. No ids, no tenants as labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from headrace.dispatcher.breakers.switch import Switch
+from headrace.dispatcher.governor.pauses import Pauses
 from headrace.dispatcher.outcome import Ending, queue_ms
 from headrace.dispatcher.policy.signals import Signal, classify
 from headrace.dispatcher.ports import CallEnd
@@ -12,6 +13,7 @@ from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.breakers import State
 from headrace.schemas.names import DeploymentName, LaneName
+from headrace.schemas.settings import Scope
 
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 3600)
 
@@ -163,6 +165,11 @@ class Metrics:
             "oldest_unfinished_seconds", "Age of the oldest unfinished record.", "lane"
         )
 
+        self._paused = gauge(
+            "paused", "Lanes, tenants or deployments that operators hold back, as obeyed.", "scope"
+        )
+        self._held = gauge("held_requests", "Requests read and held by a pause.", "lane")
+
     def called(self, deployment: DeploymentName, end: CallEnd, seconds: float) -> None:
         """An upstream call ended."""
         key = ("called", deployment, str(end.status), end.broken or "")
@@ -218,6 +225,13 @@ class Metrics:
             if switch.trips:
                 self._breaker_trips.labels(switch.deployment).inc(switch.trips)
                 switch.trips = 0
+
+    def paused(self, pauses: Pauses, held: Mapping[LaneName, int]) -> None:
+        """What operators hold back."""
+        for scope in Scope:
+            self._paused.labels(scope.value).set(sum(kind is scope for kind, _ in pauses))
+        for lane, count in held.items():
+            self._held.labels(lane).set(count)
 
     def rebalanced(self, assignments: int) -> None:
         """Assignments taken since the start."""

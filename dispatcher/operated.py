@@ -46,7 +46,10 @@ class Operated:
 
     def tick(self, now_ms: int) -> None:
         """Look for settings whose time is over. May be called as often as one likes."""
-        if now_ms >= self._next_end_ms and abs(now_ms - self._looked_ms) >= LOOK_MS:
+        if abs(now_ms - self._looked_ms) < LOOK_MS:
+            return
+        if now_ms >= self._next_end_ms or now_ms < self._looked_ms:
+            # The clock that said more was not the broker's yet.
             self.changed(now_ms)
 
     def holding(
@@ -54,6 +57,11 @@ class Operated:
     ) -> Pause | None:
         """What keeps such a request from being started; without a `deployment`: anywhere."""
         return in_effect(self.pauses, lane, tenant, deployment, now_ms)
+
+    def holding_lane(self, lane: LaneName, now_ms: int) -> Pause | None:
+        """What holds all of a lane."""
+        pause = self.pauses.get((Scope.LANE, str(lane)))
+        return pause if pause is not None and pause.holds(now_ms) else None
 
     def holding_flow(self, flow: Flow, now_ms: int) -> Pause | None:
         """The same for a request of `flow`."""

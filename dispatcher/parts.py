@@ -11,6 +11,7 @@ from headrace.dispatcher.gate import Gatekeeper
 from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.parking import Parking, ParkingPolicy
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Clock, Upstream
@@ -32,6 +33,7 @@ class Parts:
     upstream: Upstream
     seats: Seats
     breakers: Breakers
+    operated: Operated
     gates: Gatekeeper | None
     fleet: Fleet
     metrics: Metrics
@@ -80,6 +82,7 @@ def dispatcher_of(parts: Parts) -> Dispatcher:
         parking=_parking(parts, settlement),
         seats=parts.seats,
         breakers=parts.breakers,
+        operated=parts.operated,
         fleet=parts.fleet,
         metrics=parts.metrics,
         clock=parts.clock,

@@ -38,6 +38,8 @@ class Placing:
             return first
         barred = frozenset(name for name, until in waiting.barred.items() if until > now_ms)
         for probing in self._breakers.probing(waiting.model, now_ms):
+            if probing in self._seats.closed:
+                continue
             if probing not in barred and self._seats.room(probing) > 0:
                 return probing
         refusing = self._breakers.refusing(waiting, now_ms)

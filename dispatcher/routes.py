@@ -97,7 +97,12 @@ class Routes:
         waiting.routed_ms = now_ms
 
     def _avoided(self, waiting: Waiting, now_ms: int, deployment: DeploymentName) -> int:
-        """-1: first of all, 0: gladly, 1: it was tried there, 2: it may not go there yet, 3: nobody may."""
+        """-1: first of all, 0: gladly, 1: it was tried there, 2: it may not go there yet, 3: nobody may.
+
+        4: an operator has closed it.
+        """
+        if deployment in self._seats.closed:
+            return 4
         attitude = self._attitude(deployment, waiting, now_ms)
         if attitude > 0 or not waiting.history:
             return attitude

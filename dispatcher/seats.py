@@ -12,6 +12,8 @@ class Seats:
         for deployment in deployments:
             self._by_model.setdefault(deployment.model, []).append(deployment)
         self._most = {d.name: d.limits.process_concurrency for d in deployments}
+        self.closed: frozenset[DeploymentName] = frozenset()
+        """Deployments that get no calls."""
         self.in_use: dict[DeploymentName, int] = {d.name: 0 for d in deployments}
 
     def serves(self, model: ModelName) -> bool:
@@ -29,7 +31,7 @@ class Seats:
         best: DeploymentName | None = None
         least = float("inf")
         for deployment in self._by_model.get(model, ()):
-            if deployment.name in avoid:
+            if deployment.name in avoid or deployment.name in self.closed:
                 continue
             used = self.in_use[deployment.name]
             load = used / deployment.weight

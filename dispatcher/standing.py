@@ -6,6 +6,8 @@ nobody had claimed that before. What it had begun in partitions that others have
 given up; calls that run go on, since no one can take them back.
 """
 
+from collections.abc import Callable
+
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.ports import Clock, Sources
 
@@ -30,12 +32,16 @@ class Standing:
         """Whether `prove` is to be called: beats come back again after a lapse."""
         return self._proven != self._fleet.lapses and not self._proving and not self._fenced()
 
-    async def prove(self) -> None:
-        """Find out what is still owned."""
+    async def prove(self, proven: Callable[[], None]) -> None:
+        """Find out what is still owned, after a time in which others may have taken this process for dead.
+
+        `proven` is called once it is known.
+        """
         lapses, self._proving = self._fleet.lapses, True
         try:
             await self._sources.prove()
             self._proven = lapses
+            proven()
         finally:
             self._proving = False
 

@@ -92,6 +92,10 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
             return self.deadline_ms
         return max(self.source.timestamp_ms, self.record.not_before_ms)
 
+    def barred_at(self, now_ms: int) -> frozenset[DeploymentName]:
+        """Deployments that it may not go to yet."""
+        return frozenset(name for name, until in self.barred.items() if until > now_ms)
+
     @property
     def tried(self) -> frozenset[DeploymentName]:
         """Deployments it was sent to before."""

@@ -93,6 +93,14 @@ def from_refusal(refusal: Refusal, request_id: RequestId) -> Answer:
     return Answer(refusal.spec.status, headers, body)
 
 
+def put(headers: HttpHeaders, limits: HttpHeaders) -> HttpHeaders:
+    """Headers of an answer with the caller's own limits, in place of what the upstream said of its own."""
+    if not limits:
+        return headers
+    names = {name for name, _ in limits}
+    return [one for one in headers if one[0] not in names] + limits
+
+
 def stream_headers(request_id: RequestId) -> HttpHeaders:
     """Headers of a stream: nothing is known yet of who will answer it."""
     return [

@@ -20,6 +20,7 @@ from typing import Self
 
 from headrace.ingress.accounts import Accounts
 from headrace.ingress.board import BoardPolicy, ReplyBoard
+from headrace.ingress.forecast import Forecast
 from headrace.ingress.hot import HotRoutes
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.index import Indexing
@@ -28,6 +29,7 @@ from headrace.ingress.kafka.cancels import Cancels
 from headrace.ingress.kafka.forward import Forward
 from headrace.ingress.kafka.link import Link
 from headrace.ingress.kafka.outbox import Outbox
+from headrace.ingress.kafka.outlook import OutlookReader
 from headrace.ingress.kafka.reader import ReplyReader
 from headrace.ingress.keys.assembly import Keys
 from headrace.ingress.metrics import Metrics
@@ -117,6 +119,10 @@ class Ingress:
         reader = ReplyReader(options, self._instance, board, time.monotonic, log)
         self._forward = Forward(topics.replies, log)
         writers = (self._cancels, self._indexing.appender, self._forward)
+        self._forecast = Forecast(config)
+        self._outlook = OutlookReader(
+            options, topics.limit_outlook, self._instance, self._forecast, log
+        )
         self._link = Link(config, self._instance, self._outbox, reader, writers, log)
 
     def _open_rooms(self, policy: AdmissionPolicy) -> Services:
@@ -166,6 +172,7 @@ class Ingress:
             keys=self._keys,
             log=self._log,
             indexing=self._indexing,
+            forecast=self._forecast,
             max_sync_wait_s=self._config.ingress.max_sync_wait_s,
         )
 
@@ -200,6 +207,7 @@ class Ingress:
                 ("link", self._link.run()),
                 ("cancels", self._cancels.run()),
                 ("sweep", self._sweep()),
+                *((("outlook", self._outlook.run()),) if self._config.limited else ()),
                 *self._indexing.tasks(),
                 *self._jobs.tasks(),
                 *self._keys.tasks(),

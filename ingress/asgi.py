@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from headrace.ingress.answer import Answer
+from headrace.ingress.answer import Answer, put
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
 
@@ -42,6 +42,19 @@ async def read_body(receive: Receive, limit: int) -> bytes | Refusal | None:
 
 def _too_large(limit: int) -> Refusal:
     return Refusal(Code.RECORD_TOO_LARGE, f"The body is larger than {limit} bytes.")
+
+
+def telling(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
+    """`send`, with these headers on the answer in place of others of their names."""
+    if not headers:
+        return send
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": put(message["headers"], headers)}
+        await send(message)
+
+    return told
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

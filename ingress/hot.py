@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.ingress import admission, answer
-from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer
+from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer, telling
 from headrace.ingress.connection import STATE, Listener
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.jobs import submission
@@ -82,8 +82,14 @@ class HotRoutes:
             return
         if admitted.kind is None:
             await self._exchange(admitted, listener, send, started, now_ms, headers)
+        elif hopeless := self._hopeless(admitted, now_ms):
+            await self._refuse(hopeless, request_id, send, receive)
         else:
             await self._with_kind(Asked(admitted, listener, send, started, now_ms))
+
+    def _hopeless(self, record: RequestRecord, now_ms: int) -> Refusal | None:
+        """Of a request with a kind; a key may stand for one that has its answer already."""
+        return None if record.idempotency_key else self._s.forecast.refusal(record, now_ms)
 
     async def _with_kind(self, asked: Asked) -> None:
         record, exchange = asked.record, self._s.jobs.exchange
@@ -162,13 +168,15 @@ class HotRoutes:
             s.board.expect(waiter)
         try:
             if not enqueued:
-                refused = await s.outbox.enqueue(record, waiter)
+                hopeless = s.forecast.refusal(record, now_ms)
+                refused = hopeless or await s.outbox.enqueue(record, waiter)
+            told = telling(send, s.forecast.headers(record.model, record.tenant, now_ms))
             if refused is not None:
-                await send_answer(send, answer.from_refusal(refused, record.id))
+                await send_answer(told, answer.from_refusal(refused, record.id))
             elif waiter.stream:
-                await relay(s.board, waiter, listener, send, s.monotonic, s.metrics)
+                await relay(s.board, waiter, listener, told, s.monotonic, s.metrics)
             else:
-                await self._answer(waiter, listener, send)
+                await self._answer(record, waiter, listener, send)
         finally:
             listener.leave()
             s.board.drop(waiter)
@@ -203,7 +211,9 @@ class HotRoutes:
         record.id, record.deadline_ms = fresh
         return None
 
-    async def _answer(self, waiter: Waiter, listener: Listener, send: Send) -> None:
+    async def _answer(
+        self, record: RequestRecord, waiter: Waiter, listener: Listener, send: Send
+    ) -> None:
         while not (waiter.settled or listener.lost):
             await listener.change()
         if waiter.final is not None:
@@ -212,6 +222,9 @@ class HotRoutes:
             whole = answer.from_refusal(waiter.failure, waiter.id)
         else:
             return
+        now_ms = self._s.clock.now_ms(self._s.monotonic() * 1000)
+        limits = self._s.forecast.headers(record.model, record.tenant, now_ms)
+        whole.headers = answer.put(whole.headers, limits)
         if not listener.answer(whole):
             await send_answer(send, whole)
 

@@ -6,6 +6,7 @@ import msgspec
 
 from headrace.ingress.accounts import Accounts
 from headrace.ingress.board import ReplyBoard
+from headrace.ingress.forecast import Forecast
 from headrace.ingress.index import Indexing
 from headrace.ingress.jobs.assembly import Jobs
 from headrace.ingress.kafka.cancels import Cancels
@@ -34,4 +35,5 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys
     log: Log
     indexing: Indexing
+    forecast: Forecast
     max_sync_wait_s: float

@@ -53,6 +53,7 @@ class Code(StrEnum):
     JOB_NOT_FOUND = "job_not_found"
     NOT_CANCELLABLE = "not_cancellable"
     REQUEST_EXCEEDS_LIMIT = "request_exceeds_limit"
+    PREDICTED_WAIT_EXCEEDS_DEADLINE = "predicted_wait_exceeds_deadline"
     INTERNAL = "internal_error"
 
 
@@ -192,6 +193,13 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.NOT_CANCELLABLE: _bad(409, "The request has ended already; read its outcome."),
     Code.REQUEST_EXCEEDS_LIMIT: _bad(
         400, "Send less, or ask for fewer tokens: it is larger than a whole minute's limit."
+    ),
+    Code.PREDICTED_WAIT_EXCEEDS_DEADLINE: ErrorSpec(
+        429,
+        "rate_limit_error",
+        "rate_limit_error",
+        True,
+        "Others wait for the same limit: ask later, with a longer deadline, or submit a job.",
     ),
     Code.INTERNAL: _ours(500, "A fault in Headrace; report it with the request id."),
 }

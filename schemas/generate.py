@@ -29,6 +29,7 @@ def documents() -> dict[str, str]:
         **{
             f"{message.name}-headers.schema.json": _json_text(header_schema(message))
             for message in MESSAGES
+            if message.headers
         },
     }
 

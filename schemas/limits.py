@@ -81,6 +81,8 @@ class FlowReport(msgspec.Struct, frozen=True, array_like=True):
     usual: Units | None = None
     """Size of a usual request, where a credit in reserve is of use; None: it is not."""
     refunds: list[Refund] = []
+    queued: int = 0
+    """Requests in its whole queue."""
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, tag="report.1"):

@@ -63,14 +63,14 @@ class Topics:
         self.claims = prefix + "claims"
         self.limit_reports = prefix + "limits.reports"
         self.limit_grants = prefix + "limits.grants"
+        self.limit_outlook = prefix + "limits.outlook"
         self.settings = prefix + "settings"
         self.breakers = prefix + "breakers"
         self._private = frozenset(
             (
                 *(self.control, self.dead_letters, self.fleet, self.events),
                 *(self.status, self.claims, self.limit_reports, self.limit_grants),
-                self.settings,
-                self.breakers,
+                *(self.limit_outlook, self.settings, self.breakers),
             )
         )
 
@@ -170,6 +170,7 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     add(names.events, counts.events, 7 * DAY_MS)
     add(names.limit_reports, LIMIT_PARTITIONS, LIMITS_MS)
     add(names.limit_grants, LIMIT_PARTITIONS, LIMITS_MS)
+    add(names.limit_outlook, 1, HOUR_MS)
     add(names.settings, 1, WEEK_MS, **COMPACTED)
     add(names.breakers, BREAKER_PARTITIONS, WEEK_MS, **COMPACTED)
     return tuple(specs)

@@ -1,7 +1,7 @@
 """The command line of `headrace limits`.
 
-Exit codes: 0 played; 1 a limit was exceeded, which would be a bug; 2 wrong arguments or traffic;
-78 the configuration cannot be used.
+Exit codes of `simulate`: 0 played; 1 a limit was exceeded, which would be a bug; 2 wrong arguments or
+traffic; 78 the configuration cannot be used.
 """
 
 import os
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from headrace.cli.limits import live
 from headrace.cli.limits.plot import draw
 from headrace.cli.limits.summary import as_json, as_tables, summarize
 from headrace.cli.limits.traffic import Load, TrafficError, checked, multiple, read_load
@@ -37,7 +38,12 @@ class Output(StrEnum):
 
 @app.callback()
 def limits() -> None:
-    """See what configured limits would do."""
+    """See and change limits, and what they would do."""
+
+
+app.command("show")(live.show)
+app.command("set")(live.set_command)
+app.command("reset")(live.reset)
 
 
 @app.command("simulate")

@@ -19,6 +19,7 @@ from headrace.dispatcher.clock import BrokerTime
 from headrace.dispatcher.governing.breakers import Breakers
 from headrace.dispatcher.governing.governor import Governor
 from headrace.dispatcher.governing.metrics import Metrics
+from headrace.dispatcher.governor.changed import changed
 from headrace.dispatcher.governor.configured import policy_of, tree_of
 from headrace.dispatcher.governor.tree import Tree
 from headrace.dispatcher.kafka.limit_log import LimitLog
@@ -62,6 +63,8 @@ class App:
             metrics=metrics,
             log=log,
         )
+        self._config, self._configured = config, tree
+        self.governor.operated.listeners.append(self._obey)
         self._probe = Probe(config.governor.metrics_listen, registry, self._problems)
         self._started = False
         self._stopping = asyncio.Event()
@@ -105,6 +108,12 @@ class App:
             closing.result()
         await self._probe.close()
         self._log.info("governor_stopped", process=self._name)
+
+    def _obey(self, _now_ms: int) -> None:
+        """Operators set something, or it has ended."""
+        limits = self.governor.operated.limits
+        tree = tree_of(changed(self._config, limits)) if limits else self._configured
+        self.governor.limit(tree)
 
     def _problems(self) -> list[str]:
         if self._stopping.is_set():

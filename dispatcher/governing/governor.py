@@ -18,6 +18,7 @@ from headrace.dispatcher.governing.breakers import Breakers
 from headrace.dispatcher.governing.metrics import Metrics
 from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.epochs import Contest
+from headrace.dispatcher.governor.outlook import Outlooks
 from headrace.dispatcher.governor.owner import Owner
 from headrace.dispatcher.governor.takeover import Heard, reaches, take_over
 from headrace.dispatcher.governor.timing import Timing
@@ -26,7 +27,7 @@ from headrace.dispatcher.kafka.limit_log import LimitLog, Past, Placed
 from headrace.dispatcher.operated import Operated
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.limits import NO_SESSION, Beat, Claim, Command, Epoch, Report
+from headrace.schemas.limits import NO_SESSION, Beat, Claim, Command, Epoch, Flow, Report
 from headrace.telemetry.logs import Log
 
 RANKS: Final = 2
@@ -59,6 +60,7 @@ class Governor:
     ) -> None:
         self.owner: Owner | None = None
         self.operated = Operated(log)
+        self._outlooks = Outlooks(policy.weights)
         self._timing = Timing()
         self._tree = tree
         self._policy = policy
@@ -83,6 +85,14 @@ class Governor:
     def deaf(self) -> bool:
         """Whether nothing of any owner was read for a while, its own records neither."""
         return self._clock.monotonic() - self._heard_s > DEAF_S
+
+    def limit(self, tree: Tree) -> None:
+        """The limits are these from now on."""
+        if tree != self._tree:
+            self._tree = tree
+            self._log.info("limits_changed", count=len(tree.scopes))
+            if self.owner is not None:
+                self.owner.change(tree)
 
     async def start(self) -> None:
         """Know who owns the partition. A Kafka that is away is waited for."""
@@ -146,6 +156,7 @@ class Governor:
         if self._turned_s - self._shown_s >= SHOWN_S:
             self._shown_s = self._turned_s
             self._metrics.observe(owner)
+            self._limits.tell(self._outlooks.of(owner))
 
     def _claim(self) -> None:
         claim = self._contest.tick(self._mono_ms())
@@ -215,6 +226,7 @@ class Governor:
         intact = reaches(past.first, since_ms - self._timing.prefix_ms)
         grants = [(one.stamp_ms, one.command) for one in past.grants]
         owner = Owner(won.command.epoch, self._tree, self._policy, self._timing, now_ms)
+        owner.hold(self._is_held)
         sessions = [one for one in self._past_reports if one[1].session != NO_SESSION]
         take_over(owner, grants, sessions, now_ms=now_ms, intact=intact)
         self._breakers.take_over(owner.epoch, self._past_reports)
@@ -255,6 +267,9 @@ class Governor:
             reports_ms=min(since_ms, won.stamp_ms - self._breakers.lookback_ms),
             take=self._hear,
         )
+
+    def _is_held(self, flow: Flow, now_ms: int) -> bool:
+        return self.operated.holding_flow(flow, now_ms) is not None
 
     def _resign(self, reason: str) -> None:
         self._log.info("governor_resigns", reason=reason, epoch=self._contest.epochs.current)

@@ -1,8 +1,9 @@
 """Who goes before whom: lanes, tenants and dispatchers that ask for credits of one partition."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from headrace.dispatcher.governor.contenders import Contender
 from headrace.dispatcher.governor.lane import REST_MS, Lane, Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Queue, Session
@@ -11,6 +12,8 @@ from headrace.dispatcher.governor.scarcity import Scarcity
 from headrace.dispatcher.governor.standing import Standing, Touched
 from headrace.schemas.limits import Flow, FlowReport
 from headrace.schemas.names import LaneName, Tenant
+
+Held = Callable[[Flow, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Allocation:
         }
         self._scarcity = Scarcity()
         self._standing = Standing(ledger, policy.standing_share, policy.standing_load)
+        self.held: Held | None = None
+        """Says which flows get nothing at a time; None: all may."""
 
     def hear(self, session: Session, told: FlowReport) -> bool:
         """What the session has queued of a flow, by its newest report, which the ledger has heard.
@@ -78,7 +83,7 @@ class Allocation:
             session.queues[told.flow] = queue
             lane.contender(told.flow).queues[session.name] = queue
         asked = queue.head() is not None
-        queue.tell(told.want, told.usual)
+        queue.tell(told.want, told.usual, told.queued)
         if told.want or told.usual:
             self._lanes[told.flow.lane].used_ms = self._ledger.now_ms
         return not asked and queue.head() is not None
@@ -113,7 +118,7 @@ class Allocation:
     def tick(self, now_ms: int) -> Touched:
         """Grant what can be granted; returns the accounts that were changed."""
         round_ = Round(self._ledger, now_ms)
-        lanes = [(lane, lane.waiting(now_ms)) for lane in self._lanes.values()]
+        lanes = [(lane, self._free(lane, now_ms)) for lane in self._lanes.values()]
         busy = [(lane, waiting) for lane, waiting in lanes if waiting]
         leads = True
         for lane, waiting in lanes:
@@ -129,10 +134,20 @@ class Allocation:
             round_.serve(lane, waiting, self._paid(lane, below[number:]))
         for lane, _ in lanes:
             if lane.contenders:
-                self._standing.keep(lane.contenders.values(), round_.closed, round_.touched)
+                held = {flow for flow in lane.contenders if self._is_held(flow, now_ms)}
+                self._standing.keep(lane.contenders.values(), round_.closed, held, round_.touched)
         contenders = (one for lane in self._lanes.values() for one in lane.contenders.values())
         self._scarcity.note(round_.closed, contenders, round_.touched, now_ms)
         return round_.touched
+
+    def _free(self, lane: Lane, now_ms: int) -> list[Contender]:
+        waiting = lane.waiting(now_ms)
+        if self.held is None:
+            return waiting
+        return [one for one in waiting if not self._is_held(one.flow, now_ms)]
+
+    def _is_held(self, flow: Flow, now_ms: int) -> bool:
+        return self.held is not None and self.held(flow, now_ms)
 
     def _paid(self, lane: Lane, below: list[Lane | None], *, owed: bool = False) -> Paid:
         """`owed`: what is granted is the floor; one whole request may be more, which is a debt then."""

@@ -73,9 +73,10 @@ class Holder:
             self._lapse(now_ms)
         return not self.check(now_ms) and more
 
-    def want(self, flow: Flow, queue: list[Want], now_ms: int) -> None:
-        """The first requests of the flow's queue, in the order they are to be sent."""
+    def want(self, flow: Flow, queue: list[Want], now_ms: int, queued: int = 0) -> None:
+        """The first requests of the flow's queue, in the order they are to be sent; `queued`: of so many."""
         purse = self._purse(flow, now_ms)
+        purse.queued = queued
         if queue == purse.queue:
             return
         if not purse.queue and not purse.covers(Units(1, queue[0].input, queue[0].output)):

@@ -152,6 +152,10 @@ class Node:
         }
         return {dimension: counts[dimension] for dimension, _ in self.caps.named()}
 
+    def empty_ms(self, now_ms: int) -> int:
+        """How long until nothing that was sent is charged any more."""
+        return max(0, self._spends[-1].stamp_ms + self.width_ms - now_ms) if self._spends else 0
+
     def load(self) -> float:
         """The fullest of its limits, as a share."""
         caps = self.caps

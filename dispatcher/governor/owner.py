@@ -10,7 +10,7 @@ for as long as credits live is over for good; what it had left is charged as spe
 No I/O. `now_ms` and stamps are the log's time.
 """
 
-from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy
+from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy, Held
 from headrace.dispatcher.governor.lane import Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Session
@@ -110,6 +110,10 @@ class Owner:
     def hold_back(self, pace: Pace) -> None:
         """Ask `pace` before each grant how much of its speed a deployment may have."""
         self._allocation.hold_back(pace)
+
+    def hold(self, held: Held) -> None:
+        """Grant nothing to these flows from now on; what they have they keep."""
+        self._allocation.held = held
 
     def change(self, tree: Tree) -> None:
         """The limits are others from now on."""

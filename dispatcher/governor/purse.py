@@ -20,6 +20,7 @@ class Purse:
         "idle_ms",
         "keep",
         "queue",
+        "queued",
         "renounced",
         "size",
         "sought",
@@ -31,6 +32,8 @@ class Purse:
         """Nothing granted, nothing queued."""
         self.flow = flow
         self.queue: list[Want] = []
+        self.queued = 0
+        """Requests in all, of which `queue` has the first."""
         self.size = NOTHING
         """Of the request that was sent last."""
         self.used_ms: int | None = None
@@ -131,7 +134,8 @@ class Purse:
         usual = self.size if self._in_use_since(since_ms) else None
         refunds = [refund for refund, _ in self._refunds]
         return FlowReport(
-            self.flow, self.spent, self.renounced, self.ended, self.queue, usual, refunds
+            *(self.flow, self.spent, self.renounced, self.ended),
+            *(self.queue, usual, refunds, self.queued),
         )
 
     def _in_use_since(self, since_ms: int) -> bool:

@@ -50,7 +50,10 @@ class Session:
 class Queue:
     """The queued requests of one session in one flow, as its newest report tells."""
 
-    __slots__ = ("_credit", "_left", "_runs", "_turn", "account", "full", "session", "usual")
+    __slots__ = (
+        *("_credit", "_left", "_runs", "_turn"),
+        *("account", "full", "queued", "session", "usual"),
+    )
 
     def __init__(self, session: Session, account: Account) -> None:
         """Empty."""
@@ -59,13 +62,16 @@ class Queue:
         self.usual: Units | None = None
         self.full = False
         """Whether there may be more than was told."""
+        self.queued = 0
+        """Requests in the whole queue."""
         self._runs: list[Want] = []
         self._turn = 0
         self._left = 0
         self._credit = NOTHING
 
-    def tell(self, runs: list[Want], usual: Units | None) -> None:
-        """All that is queued now. What was granted meanwhile is for the first of it."""
+    def tell(self, runs: list[Want], usual: Units | None, queued: int = 0) -> None:
+        """The first of what is queued now, of `queued`. What was granted meanwhile is for them."""
+        self.queued = queued
         self._runs = runs
         self.full = sum(run.count for run in runs) >= TOLD
         self.usual = usual

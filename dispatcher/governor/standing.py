@@ -25,15 +25,19 @@ class Standing:
         self._share = share
         self._load = load
 
-    def keep(self, contenders: Iterable[Contender], closed: set[Node], touched: Touched) -> None:
-        """Fill up the reserves, or end them where others need the room."""
+    def keep(
+        self, contenders: Iterable[Contender], closed: set[Node], held: set[Flow], touched: Touched
+    ) -> None:
+        """Fill up the reserves, or end them where others need the room, or nothing may be sent (`held`)."""
         left: dict[tuple[Session, str], float] = {}
         for contender in contenders:
             asking = [one for one in contender.queues.values() if one.usual or one.account.keep]
             if not asking:
                 continue
-            busy = not closed.isdisjoint(contender.path) or any(
-                node.load() > self._load for node in contender.path
+            busy = (
+                contender.flow in held
+                or not closed.isdisjoint(contender.path)
+                or any(node.load() > self._load for node in contender.path)
             )
             for queue in asking:
                 where = (queue.session, contender.flow.deployment)

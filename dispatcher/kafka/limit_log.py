@@ -29,6 +29,8 @@ from headrace.schemas.limits import (
     decode_report,
     encode,
 )
+from headrace.schemas.outlook import OUTLOOK_PARTITION, Outlook
+from headrace.schemas.outlook import encode as encode_outlook
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
 
@@ -88,6 +90,8 @@ class LimitLog:
         self._follower = Follower(kafka, f"{name}-follower", log, pace=STEADY)
         self._reader = Follower(kafka, f"{name}-reader", log, pace=PROMPT)
         self._appender = Appender(self._outbox, self._grants, acked=acked, failed=failed, log=log)
+        place = TopicPartition(topics.limit_outlook, OUTLOOK_PARTITION)
+        self._teller = Appender(self._outbox, place, acked=_ignore, failed=failed, log=log)
 
     async def connect(self) -> None:
         """Returns once Kafka and all topics are there."""
@@ -95,7 +99,10 @@ class LimitLog:
 
     def works(self) -> Iterable[Coroutine[None, None, None]]:
         """What runs from the connection to the end."""
-        return self._follower.run(), self._reader.run(), self._appender.run()
+        return (
+            *(self._follower.run(), self._reader.run()),
+            *(self._appender.run(), self._teller.run()),
+        )
 
     async def close(self) -> None:
         """Close all clients, the producer first."""
@@ -124,6 +131,11 @@ class LimitLog:
     def append(self, commands: Sequence[Command]) -> None:
         """Write these in their order. Only while it is `free`."""
         self._appender.append([(None, encode(command)) for command in commands])
+
+    def tell(self, outlook: Outlook) -> None:
+        """Write it for whoever looks; it is left out while the one before is not acknowledged."""
+        if self._teller.free:
+            self._teller.append([(None, encode_outlook(outlook))])
 
     async def follow_settings(self, operated: Operated, now_ms: Callable[[], int]) -> None:
         """Know what operators have set, and follow it. A Kafka that is away is waited for."""
@@ -202,6 +214,10 @@ class LimitLog:
         self._log.debug(
             "limit_record_unreadable", topic=record.topic, offset=record.offset, error=why.reason
         )
+
+
+def _ignore(_stamp_ms: int) -> None:
+    """Of another broker, perhaps: the clock is that of the grants'."""
 
 
 def _first(

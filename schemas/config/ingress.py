@@ -29,6 +29,9 @@ class IngressConfig(Section):
     """When a waiting stream is answered 200 and how often it then gets a comment."""
     disconnect_grace_s: Seconds = 30
     """How long a keyed or resumable request runs on without a client before it is cancelled."""
+    refuse_hopeless: bool = True
+    """Whether a request is refused at once (429) whose wait for a limit by the minute is clearly longer than
+    its deadline."""
     drain_s: Seconds = 30
     """How long waiting requests may finish after SIGTERM."""
     kafka_grace_s: Seconds = 2

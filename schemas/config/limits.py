@@ -53,6 +53,11 @@ class DeploymentLimits(Limits):
     """Calls that one dispatcher process holds at most; with more dispatchers there may be more."""
 
 
+def any_of(limits: Limits) -> bool:
+    """Whether it limits anything."""
+    return any(getattr(limits, name) is not None for name in SHARED)
+
+
 class PoolConfig(Section):
     """Limits that the deployments with this `pool` share."""
 

@@ -15,7 +15,7 @@ from headrace.schemas.config.breaker import BreakerConfig
 from headrace.schemas.config.governor import GovernorConfig
 from headrace.schemas.config.ingress import IngressConfig
 from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
-from headrace.schemas.config.limits import DeploymentLimits, Limits, PoolConfig, Rates
+from headrace.schemas.config.limits import DeploymentLimits, Limits, PoolConfig, Rates, any_of
 from headrace.schemas.config.section import (
     BASE_URL,
     DIGEST,
@@ -263,6 +263,15 @@ class Config(Section):
             return self.default_lane
         standard = LaneName("standard")
         return standard if standard in self.lanes else next(iter(self.lanes))
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything has a limit that a governor keeps."""
+        limits: list[Limits] = [one.limits for one in self.deployments]
+        limits += [one.limits for one in self.pools.values()]
+        limits += [one.limits for one in self.models.values()]
+        limits += [one.limits for one in self.tenants.values()]
+        return any(map(any_of, limits))
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

@@ -10,6 +10,7 @@ from headrace.schemas.reference.messages import (
     MARK,
     MESSAGES,
     REQUEST,
+    SETTING,
     Message,
     header_schema,
 )
@@ -68,6 +69,7 @@ def _channels() -> Node:
             names.dead_letters, "Requests that cannot succeed.", (DEAD_LETTER, MARK)
         ),
         "control": _channel(names.control, "Cancels, keyed by request id.", (CANCEL,)),
+        "settings": _channel(names.settings, "What operators have set.", (SETTING,)),
     }
 
 
@@ -102,6 +104,12 @@ def _operations() -> Node:
             "summary": "Take a request back.",
             "messages": [_ref("channels/control/messages/cancel")],
         },
+        "receiveSetting": {
+            "action": "receive",
+            "channel": _ref("channels/settings"),
+            "summary": "See what operators have set.",
+            "messages": [_ref("channels/settings/messages/setting")],
+        },
         "receiveDeadLetter": {
             "action": "receive",
             "channel": _ref("channels/deadLetters"),
@@ -117,14 +125,15 @@ def _operations() -> Node:
 def _message(message: Message) -> Node:
     headers = header_schema(message)
     del headers["$schema"]
+    has_headers = bool(message.headers)
     return {
         "name": message.name,
         "title": message.title,
         "summary": message.about,
         "contentType": "text/event-stream" if message is CHUNK else "application/json",
-        "headers": headers,
+        **({"headers": headers} if has_headers else {}),
         "payload": {"description": message.value},
-        "correlationId": {"location": "$message.header#/ce_id"},
+        **({"correlationId": {"location": "$message.header#/ce_id"}} if has_headers else {}),
         "bindings": {
             "kafka": {
                 "key": {"type": "string", "description": message.key},

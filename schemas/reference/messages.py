@@ -149,7 +149,19 @@ CHAIN = Message(
     (),
     CHAIN_TYPE,
 )
-MESSAGES = (REQUEST, RETRY, DEAD_LETTER, MARK, CHUNK, FINAL, CANCEL, CHAIN)
+SETTING = Message(
+    "setting",
+    "What an operator has set",
+    "A pause, changed limits or a forced breaker. Of one place the highest version counts, of two equal"
+    " ones the first in the log; `headrace pause` and `headrace limits set` write them.",
+    "`<place>/<version>/<nonce>`; places: `pause/<scope>/<name>`, `limit/<scope>`, `breaker/<deployment>`.",
+    "A JSON object: `kind` (`pause`, `limit`, `breaker`), `version`, `reason`, `by`, `at_ms`, `until_ms`;"
+    " then `verb`, `scope`, `name`; or `scope` and limits by their names in the configuration; or"
+    " `deployment` and `state`. None: the record with this key is deleted.",
+    (),
+    (),
+)
+MESSAGES = (REQUEST, RETRY, DEAD_LETTER, MARK, CHUNK, FINAL, CANCEL, CHAIN, SETTING)
 
 _NUMBERS = (
     *(H.DEADLINE_MS, H.ATTEMPT, H.DUE_MS, H.SEQ, H.STATUS, H.RETRY_AFTER_MS, H.ATTEMPT_COUNT),

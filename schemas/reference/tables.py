@@ -121,6 +121,7 @@ _ABOUT = {
     "fleet": "every process beats here once a second",
     "limits.reports": "what dispatchers have spent and wait for, several times a second each",
     "limits.grants": "what the governor lets them spend, and its own beats; the order decides",
+    "limits.outlook": "limits, what is used of them, and who waits how long; once a second",
     "settings": "what operators have set: pauses, changed limits, forced breakers",
     "breakers": "each deployment's breaker as its owner says, and how it came to that",
     "events": "one record per attempt and terminal state, by tenant; no prompt text",

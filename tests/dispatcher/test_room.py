@@ -12,6 +12,7 @@ from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.sources import AllSources
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.operated import Operated
 from headrace.dispatcher.parking import Parking
 from headrace.dispatcher.recovery import Recovery
 from headrace.dispatcher.seats import Seats
@@ -20,6 +21,7 @@ from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.dispatcher.waits import DELAY_BYTES
 from headrace.schemas.config.model import Config
+from headrace.telemetry.logs import get_log
 from support.dispatch import APPENDED_MS, Record, process, tenure
 from support.dispatch import read as understood
 
@@ -59,6 +61,7 @@ def dispatcher(**settings: int) -> Dispatcher:
         fleet=Fleet(process("own")),
         metrics=Metrics(CollectorRegistry()),
         clock=Now(),
+        operated=Operated(get_log()),
     )
 
 

@@ -1,0 +1,92 @@
+"""What a change of limits would make of the configuration, and whether it may be made; pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from headrace.cli.settings.errors import Refused
+from headrace.dispatcher.governor.changed import amounts, changed, limits_of
+from headrace.schemas.config.errors import did_you_mean
+from headrace.schemas.config.keypath import KeyPath
+from headrace.schemas.config.limit_agreement import limits_agree
+from headrace.schemas.config.limits import SHARED, Limits
+from headrace.schemas.config.model import Config
+from headrace.schemas.settings import Limit
+
+KINDS = ("pool", "model", "tenant")
+
+
+def scope_named(config: Config, word: str) -> str:
+    """The governor's name of a scope that an operator wrote: `east`, `pool:account`, `tenant acme`.
+
+    Errors: `Refused`.
+    """
+    known = limits_of(config)
+    kind, colon, name = word.partition(":")
+    if word in known:
+        return word
+    if colon and kind in KINDS and f"{kind} {name}" in known:
+        return f"{kind} {name}"
+    names = [_written(one) for one in known]
+    message = f"nothing that has limits is called {word}" + did_you_mean(word, names)
+    raise Refused(f"{message}; there are: {', '.join(names) or 'none'}")
+
+
+def proposed(
+    config: Config, now: Mapping[str, Limit], scope: str, rates: Mapping[str, int | None]
+) -> Limit:
+    """The change of `rates` on top of what is changed `now`. Errors: `Refused`."""
+    told = {name: amount for name, amount in rates.items() if amount is not None}
+    configured = amounts(limits_of(config)[scope])
+    for name, amount in told.items():
+        if amount < 1:
+            raise Refused(f"{name}: a limit of {amount} lets nothing through; pause it instead")
+        if configured[name] is None:
+            message = f"{name}: {_written(scope)} has no such limit in the configuration"
+            raise Refused(f"{message}; give it one there first, as high as you like")
+    kept = now[scope].rates() if scope in now else {}
+    try:
+        limit = msgspec.convert({"scope": scope, "version": 1, **kept, **told}, Limit | None)
+    except msgspec.ValidationError as error:
+        raise Refused(str(error)) from error
+    assert limit is not None  # noqa: S101 - a mapping is no null
+    _agrees(changed(config, {**now, scope: limit}), scope)
+    return limit
+
+
+def _agrees(config: Config, scope: str) -> None:
+    at = _path(config, scope)
+    for finding in limits_agree(config.model_dump()):
+        if finding.fatal and finding.path[: len(at)] == at:
+            raise Refused(f"{finding.path[-1]} of {_written(scope)} {finding.message}")
+
+
+def _path(config: Config, scope: str) -> KeyPath:
+    for index, one in enumerate(config.deployments):
+        if one.name == scope:
+            return ("deployments", index, "limits")
+    kind, _, name = scope.partition(" ")
+    return (f"{kind}s", name, "limits")
+
+
+def _written(scope: str) -> str:
+    kind, _, name = scope.partition(" ")
+    return f"{kind}:{name}" if kind in KINDS and name else scope
+
+
+def rows(config: Config, now: Mapping[str, Limit]) -> list[dict[str, object]]:
+    """Each limit: what is configured, and what it was changed to."""
+    found: list[dict[str, object]] = []
+    for scope, limits in limits_of(config).items():
+        found += _of(scope, limits, now.get(scope))
+    return found
+
+
+def _of(scope: str, limits: Limits, change: Limit | None) -> list[dict[str, object]]:
+    rates = change.rates() if change is not None else {}
+    configured = amounts(limits)
+    return [
+        {"scope": scope, "limit": name, "configured": configured[name], "changed": rates.get(name)}
+        for name in SHARED
+        if configured[name] is not None
+    ]

@@ -1,0 +1,58 @@
+"""The limits of a configuration as operators have changed them since."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from headrace.schemas.config.limits import SHARED, Limits
+from headrace.schemas.config.model import (
+    Config,
+    DeploymentConfig,
+    ModelConfig,
+    PoolConfig,
+    TenantConfig,
+)
+from headrace.schemas.settings import Limit
+
+Owner = TypeVar("Owner", DeploymentConfig, ModelConfig, PoolConfig, TenantConfig)
+
+
+def changed(config: Config, limits: Mapping[str, Limit]) -> Config:
+    """`config` with these limits, by the governor's names of scopes.
+
+    Only limits that are configured change: which deployments have limits at all is known from the start.
+    What the configuration does not have, any more, is passed over.
+    """
+    if not limits:
+        return config
+    return config.model_copy(
+        update={
+            "deployments": [_with(one, limits.get(one.name)) for one in config.deployments],
+            "pools": {k: _with(one, limits.get(f"pool {k}")) for k, one in config.pools.items()},
+            "models": {k: _with(one, limits.get(f"model {k}")) for k, one in config.models.items()},
+            "tenants": {
+                k: _with(one, limits.get(f"tenant {k}")) for k, one in config.tenants.items()
+            },
+        }
+    )
+
+
+def limits_of(config: Config) -> dict[str, Limits]:
+    """The limits of each scope that has some, by the governor's names."""
+    found: dict[str, Limits] = {f"pool {name}": one.limits for name, one in config.pools.items()}
+    found |= {f"model {name}": one.limits for name, one in config.models.items()}
+    found |= {str(one.name): one.limits for one in config.deployments}
+    found |= {f"tenant {name}": one.limits for name, one in config.tenants.items()}
+    return {name: limits for name, limits in found.items() if any(amounts(limits).values())}
+
+
+def amounts(limits: Limits) -> dict[str, int | None]:
+    """By the names of the configuration."""
+    return {name: getattr(limits, name) for name in SHARED}
+
+
+def _with(one: Owner, change: Limit | None) -> Owner:
+    if change is None:
+        return one
+    configured = amounts(one.limits)
+    new = {name: amount for name, amount in change.rates().items() if configured[name] is not None}
+    return one.model_copy(update={"limits": one.limits.model_copy(update=new)})
