@@ -45,10 +45,7 @@ FAILURES: Final = frozenset(
 _RESTRAINED: Final = frozenset({State.CLOSED, State.RAMP})
 """Where a process may hold calls back of its own accord."""
 _SLICES: Final = 10_000
-TRIAL_MS: Final = 100
-"""While everything fails a process calls no more often than this. To refuse all for longer would hide from
-the owner what it must see: a few dispatchers with little traffic would open later, after more failures."""
-_LOCAL: Final = LocalTripPolicy(refuse_ms=TRIAL_MS)
+LOCAL: Final = LocalTripPolicy()
 
 
 class Switch:
@@ -194,12 +191,12 @@ class Switch:
     def sent(self, now_ms: int) -> None:
         """A call is made."""
         self._trip = self._trip.after_start()
-        self._trial_ms = now_ms + TRIAL_MS
+        self._trial_ms = now_ms + LOCAL.refuse_ms
 
     def ended(self, end: CallEnd | None, effect: BreakerEffect, now_ms: int) -> bool:
         """It has ended; True if the owner should hear of it soon."""
         before = self._trip.refused_until_ms
-        self._trip = self._trip.after_end(end, now_ms, _LOCAL)
+        self._trip = self._trip.after_end(end, now_ms, LOCAL)
         if effect is BreakerEffect.SUCCESS:
             self._failing_until_ms = 0
         elif self._enforced and self._trip.refused_until_ms != before:

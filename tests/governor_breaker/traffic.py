@@ -7,19 +7,19 @@ a probe in hand) is played here. A seed repeats exactly.
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, pairwise
 from typing import NamedTuple
 
+from headrace.dispatcher.breakers.switch import Switch
 from headrace.dispatcher.governor import effects
 from headrace.dispatcher.governor.breaker.deployment import DeploymentBreaker
-from headrace.dispatcher.governor.breaker.local_trip import LocalTrip, LocalTripPolicy
 from headrace.dispatcher.governor.breaker.policy import BreakerPolicy
-from headrace.dispatcher.governor.breaker.recorder import Recorder
 from headrace.dispatcher.ports import Break, CallEnd
-from headrace.schemas.breakers import ProbeEnd, Row, State, Transition
-from headrace.schemas.names import DeploymentName, Tenant
+from headrace.schemas.breakers import ProbeEnd, State, Transition
+from headrace.schemas.journal import ProcessId
+from headrace.schemas.names import DeploymentName, RequestId, Tenant
 
 START_MS = 1_800_000_000_000
 TENANTS = (Tenant("acme"), Tenant("bolt"), Tenant("cargo"))
@@ -79,9 +79,7 @@ class Dispatcher:
     """One process."""
 
     name: str
-    recorder: Recorder
-    local: LocalTrip = field(default_factory=LocalTrip)
-    row: Row | None = None
+    switch: Switch
     alive: bool = True
 
 
@@ -99,18 +97,22 @@ class Traffic:
         dispatchers: int = 4,
         tick_ms: int = 100,
         streams: float = 0.7,
-        local_trips: bool = True,
     ) -> None:
         self.policy = policy or BreakerPolicy()
         self.owner = DeploymentBreaker(DeploymentName("east"), 1, self.policy)
         self.made: list[Made] = []
         self.deferred = 0
         self.transitions: list[tuple[float, Transition]] = []
-        self.fleet = [Dispatcher(f"d{n}", Recorder(self.policy)) for n in range(dispatchers)]
+        self.fleet = [
+            Dispatcher(
+                f"d{n}",
+                Switch(self.owner.deployment, ProcessId(f"d{n}"), self.policy, enforced=True),
+            )
+            for n in range(dispatchers)
+        ]
         self.mortal_probes = 0
         """How many of the next probes' holders die with them."""
         self._upstream, self._rps, self._streams = upstream, rps, streams
-        self._local = local_trips
         self._tenants = tenants or dict.fromkeys(TENANTS, 1.0)
         self._dice = random.Random(seed)
         self._tick_ms = tick_ms
@@ -168,12 +170,10 @@ class Traffic:
         tenant = self._dice.choices(list(self._tenants), list(self._tenants.values()))[0]
         living = [dispatcher for dispatcher in self.fleet if dispatcher.alive]
         dispatcher = self._dice.choice(living)
-        row = dispatcher.row
-        share = 1.0 if row is None else row.share
-        refuses = self._local and dispatcher.local.refuses(self._now_ms)
-        if row is not None and row.state is State.HALF_OPEN:
+        request = RequestId(str(next(self._number)))
+        if dispatcher.switch.state is State.HALF_OPEN:
             self._later(self._lag_ms(), lambda: self._want_probe(dispatcher, tenant))
-        elif refuses or self._dice.random() >= share:
+        elif not dispatcher.switch.lets(request, self._now_ms):
             self.deferred += 1
         else:
             self._call(dispatcher, tenant, None)
@@ -193,19 +193,16 @@ class Traffic:
         answer = self._upstream(self.now_s, tenant, self._dice)
         self.made.append(Made(self.now_s, tenant, answer.end, probe))
         stream = self._dice.random() < self._streams
-        call = dispatcher.recorder.start(tenant, self._now_ms, stream=stream)
-        dispatcher.local = dispatcher.local.after_start()
+        switch = dispatcher.switch
+        call = switch.recorder.start(tenant, self._now_ms, stream=stream)
+        switch.sent(self._now_ms)
         if answer.begins_ms is not None:
-            self._later(
-                answer.begins_ms, lambda: dispatcher.recorder.first_byte(call, self._now_ms)
-            )
+            self._later(answer.begins_ms, lambda: switch.recorder.first_byte(call, self._now_ms))
 
         def ended() -> None:
             effect = effects.effects_of(answer.end).breaker
-            dispatcher.recorder.end(call, effect, self._now_ms)
-            dispatcher.local = dispatcher.local.after_end(
-                answer.end, self._now_ms, LocalTripPolicy()
-            )
+            switch.recorder.end(call, effect, self._now_ms)
+            switch.ended(answer.end, effect, self._now_ms)
             if probe is not None:
                 self._later(self._lag_ms(), lambda: self._tell(probe, effects.PROBE_ENDS[effect]))
 
@@ -225,12 +222,12 @@ class Traffic:
             self.transitions.append((self.now_s, change))
         row = self.owner.row(self._now_ms)
         for dispatcher in self.fleet:
-            if dispatcher.row != row:
-                self._later(self._lag_ms(), partial(setattr, dispatcher, "row", row))
+            if dispatcher.switch.row != row:
+                self._later(self._lag_ms(), partial(dispatcher.switch.obey, row, self._now_ms))
 
     def _report(self, dispatcher: Dispatcher) -> None:
-        dispatcher.recorder.forget(self._now_ms)
-        cells = dispatcher.recorder.changed(self._now_ms - 1_000 - self._tick_ms)
+        dispatcher.switch.recorder.forget(self._now_ms)
+        cells = dispatcher.switch.recorder.changed(self._now_ms - 1_000 - self._tick_ms)
         for _ in range(1 + (self._dice.random() < 0.05)):
             self._later(
                 self._lag_ms(), lambda: self.owner.report(dispatcher.name, cells, self._now_ms)

@@ -19,8 +19,9 @@ class LocalTripPolicy:
     failures: int = 5
     share: float = 0.5
     """Of the calls started since the last good one."""
-    refuse_ms: int = 1_000
-    """Refusals hide the evidence from the owner: after 3 s of them a small fleet opens a second later."""
+    refuse_ms: int = 100
+    """Also between two calls from then on. To refuse all for longer would hide from the owner what it must
+    see: a few dispatchers with little traffic would open later, after more failures."""
 
     def __post_init__(self) -> None:
         """Refuse what would trip over nothing, or outlast the owner's word."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.dispatcher.breakers.switch import FORCED_MS, SILENT_MS, SPOKEN_MS, TRIAL_MS, Switch
+from headrace.dispatcher.breakers.switch import FORCED_MS, LOCAL, SILENT_MS, SPOKEN_MS, Switch
 from headrace.dispatcher.governor.breaker.policy import BreakerPolicy
 from headrace.dispatcher.governor.effects import BreakerEffect
 from headrace.dispatcher.ports import CallEnd
@@ -122,8 +122,8 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
     assert let(one) == 1
     assert not one.failing(NOW_MS)
     fail(one, 1)
-    assert let(one, NOW_MS + TRIAL_MS - 1) == 0
-    assert let(one, NOW_MS + TRIAL_MS) == 1
+    assert let(one, NOW_MS + LOCAL.refuse_ms - 1) == 0
+    assert let(one, NOW_MS + LOCAL.refuse_ms) == 1
     assert one.outage(NOW_MS + SPOKEN_MS - 1)
     assert not one.outage(NOW_MS + SPOKEN_MS)
     one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS)
