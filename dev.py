@@ -19,8 +19,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
-# Three processes, for most tests wait; a file's tests share what they set up, and tests/conftest.py
-# says which come first.
+# Three, as tests mostly wait.
 SHARED = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 HEADRACE, PYTEST = ("-m", "headrace.cli.main"), ("-m", "pytest")
 
@@ -35,13 +34,9 @@ BUILD_LOCK = "requirements-build.lock"  # uv and setuptools, to install the rest
 COMPILE = "--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet"
 
 DEMO = "watch 600 requests survive a failing upstream and a killed dispatcher"
-UP = "run Kafka, ingress, dispatchers and a mock upstream here until Ctrl-C"
 TEST = "run the tests, on a real Kafka; -m smoke: twelve faults"
 TEST_MODEL = "run the tests against a real llama.cpp server with a real model (250 MB, once)"
 BENCH = "measure against the bare loop; table, JSON and SVG in benchmarks/results"
-BENCH_GOVERNOR = "limits at 5 times their load on real processes; --only limits, --seconds 60"
-BENCH_PRIORITY = "interactive requests beside a flood of minute-long calls, three minutes"
-BENCH_SCALE = "measure what one, four and eight dispatchers do, and what they cost"
 HISTORY = "send mixed traffic to a whole installation, and judge what came of it"
 CHECK_HISTORY = "judge what a run has left in a folder, promise by promise"
 MUTANTS = "break the product in twelve ways; the checker must see each"
@@ -95,14 +90,14 @@ def program(lock_name, command, what):
 USERS, OURS = "requirements.lock", "requirements-dev.lock"
 TARGETS = {
     "demo": program(USERS, (*HEADRACE, "demo"), DEMO),
-    "up": program(USERS, (*HEADRACE, "up"), UP),
+    "up": program(USERS, (*HEADRACE, "up"), "run all of it here until Ctrl-C"),
     "test": program(OURS, (*PYTEST, *SHARED), TEST),
     "test-model": program("requirements-model.lock", (*PYTEST, "-m", "model"), TEST_MODEL),
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),
-    "bench-governor": program(OURS, ("-m", "benchmarks.governor"), BENCH_GOVERNOR),
-    "bench-priority": program(OURS, ("-m", "benchmarks.priority"), BENCH_PRIORITY),
-    "bench-scale": program(OURS, ("-m", "benchmarks.scale"), BENCH_SCALE),
+    "bench-governor": program(OURS, ("-m", "benchmarks.governor"), "limits under five-fold load"),
+    "bench-priority": program(OURS, ("-m", "benchmarks.priority"), "a few requests beside a flood"),
+    "bench-scale": program(OURS, ("-m", "benchmarks.scale"), "one, four and eight dispatchers"),
     "history": program(OURS, ("-m", "faults.history", "run"), HISTORY),
     "check-history": program(OURS, ("-m", "faults.history", "check"), CHECK_HISTORY),
     "mutants": program(OURS, ("-m", "faults.mutants"), MUTANTS),
