@@ -85,7 +85,9 @@ class HotRoutes:
         elif hopeless := self._hopeless(admitted, now_ms):
             await self._refuse(hopeless, request_id, send, receive)
         else:
-            await self._with_kind(Asked(admitted, listener, send, started, now_ms))
+            limits = self._s.forecast.headers(admitted.model, admitted.tenant, now_ms)
+            told = telling(send, limits)
+            await self._with_kind(Asked(admitted, listener, told, started, now_ms, limits))
 
     def _hopeless(self, record: RequestRecord, now_ms: int) -> Refusal | None:
         """Of a request with a kind; a key may stand for one that has its answer already."""

@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.ingress import answer
 from headrace.ingress.accounts import Accounts
-from headrace.ingress.answer import Answer
+from headrace.ingress.answer import Answer, HttpHeaders, put
 from headrace.ingress.asgi import Send, send_answer, send_part
 from headrace.ingress.board import ReplyBoard
 from headrace.ingress.connection import Listener
@@ -52,6 +52,8 @@ class Asked(msgspec.Struct, frozen=True):
     """Monotonic seconds."""
     now_ms: int
     """The same moment by the broker's clock."""
+    limits: HttpHeaders = []
+    """What the answer is to tell of the caller's limits."""
 
 
 class Exchange:
@@ -217,5 +219,6 @@ def _replayed(final: Reply) -> Answer:
 
 async def respond(asked: Asked, whole: Answer) -> None:
     """Send a whole answer."""
+    whole.headers = put(whole.headers, asked.limits)
     if not asked.listener.answer(whole):
         await send_answer(asked.send, whole)

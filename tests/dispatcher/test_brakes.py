@@ -19,6 +19,7 @@ from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas import settings
 from headrace.schemas.config.model import Config
+from headrace.schemas.limits import Claim, Epoch, FlowGrant, Grants, SessionGrant, Units
 from headrace.schemas.names import LaneName, ModelName, Tenant
 from headrace.schemas.settings import FOREVER_MS, Limit, Pause, Scope, Setting, Verb
 from headrace.telemetry.logs import get_log
@@ -33,7 +34,7 @@ class Desk:
 
     deployments: list[dict[str, Any]]
     read_ahead: int = 100
-    now_ms: int = APPENDED_MS
+    clock_ms: int = APPENDED_MS
     delayed: list[Waiting] = field(default_factory=list)
     too_large: list[Waiting] = field(default_factory=list)
     versions: int = 0
@@ -77,13 +78,16 @@ class Desk:
             lambda one, _: self.delayed.append(one),
         )
 
+    def now_ms(self) -> int:
+        return self.clock_ms
+
     def monotonic(self) -> float:
-        return self.now_ms / 1000
+        return self.clock_ms / 1000
 
     def push(self, one: Waiting) -> None:
-        if self.brakes.hold(one, self.now_ms):
+        if self.brakes.hold(one, self.clock_ms):
             return
-        if self.gates is None or self.gates.route(one, self.now_ms):
+        if self.gates is None or self.gates.route(one, self.clock_ms):
             self.queues.push(one)
         else:
             self.too_large.append(one)
@@ -97,8 +101,8 @@ class Desk:
 
     def set(self, setting: Setting) -> None:
         key, value = settings.key_of(setting, "n"), settings.encode(setting)
-        self.operated.settings.take(key, value, self.now_ms)
-        self.operated.changed(self.now_ms)
+        self.operated.settings.take(key, value, self.clock_ms)
+        self.operated.changed(self.clock_ms)
 
     def pause(self, verb: Verb, scope: Scope, name: str, lasts_ms: int = FOREVER_MS) -> None:
         self.versions += 1
@@ -130,11 +134,11 @@ def test_a_pause_ends_by_itself_and_what_waited_comes_before_what_came_later(
     desk = Desk([{"name": "east"}])
     desk.pause(Verb.PAUSE, scope, name, lasts_ms=5_000)
     early, later = desk.read(at_ms=1), desk.read(at_ms=2)
-    desk.now_ms += 4_999
-    desk.brakes.look(desk.now_ms, desk.metrics)
+    desk.clock_ms += 4_999
+    desk.brakes.look(desk.clock_ms, desk.metrics)
     assert desk.picked() == []
-    desk.now_ms += LOOK_MS
-    desk.brakes.look(desk.now_ms, desk.metrics)
+    desk.clock_ms += LOOK_MS
+    desk.brakes.look(desk.clock_ms, desk.metrics)
     assert desk.picked() == [early, later]
 
 
@@ -152,7 +156,7 @@ def test_a_tenant_that_is_held_leaves_room_for_others_in_its_lane() -> None:
     held = [desk.read() for _ in range(5)]
     assert desk.queues.held[STANDARD] == 2
     assert desk.delayed == held[2:]
-    assert {one.due_ms for one in desk.delayed} == {desk.now_ms + ASIDE_MS}
+    assert {one.due_ms for one in desk.delayed} == {desk.clock_ms + ASIDE_MS}
     desk.pause(Verb.PAUSE, Scope.LANE, "batch")
     assert [desk.read(lane=BATCH) for _ in range(5)]
     assert desk.queues.held[BATCH] == 5
@@ -194,3 +198,31 @@ def test_what_is_larger_than_a_limit_that_was_changed_is_not_left_waiting() -> N
     assert desk.too_large == [request]
     desk.set(Limit(version=2, scope="east"))
     assert desk.read() not in desk.too_large
+
+
+@pytest.mark.parametrize(("verb", "opens"), [(Verb.PAUSE, False), (Verb.DRAIN, True)])
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [(Scope.LANE, "standard"), (Scope.TENANT, "acme"), (Scope.DEPLOYMENT, "east")],
+)
+def test_what_was_granted_credits_goes_on_in_a_drain_and_not_in_a_pause(
+    verb: Verb, opens: bool, scope: Scope, name: str
+) -> None:
+    desk = Desk([{"name": "east"} | LIMITED])
+    request = desk.read("acme")
+    gates, flow = desk.gates, request.flow
+    assert gates is not None
+    assert flow is not None
+    mono_ms = round(desk.monotonic() * 1000)
+    told = gates.credits.report(mono_ms)
+    granted = FlowGrant(flow, Units(1, 5_000, 5_000))
+    gates.credits.take(Claim(Epoch(1), told.dispatcher), mono_ms)
+    gates.credits.take(
+        Grants(Epoch(1), [SessionGrant(told.session, told.mono_ms, 10_000, [granted])]), mono_ms
+    )
+    assert gates.covers()(request)
+    gate = gates.gate(request, desk.clock_ms)
+    assert gate is not None
+    desk.pause(verb, scope, name)
+    assert gate.opens() is opens
+    assert not gates.covers()(request)

@@ -130,3 +130,15 @@ def test_lanes_that_nobody_configured_are_passed_over() -> None:
     owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
     owner.hear(report(ONE, 1, told(flow(lane=LaneName("none")))), 0)
     assert isinstance(owner.tick(100)[-1], Grants)
+
+
+def test_a_flow_that_is_held_gets_no_credits_and_others_do() -> None:
+    bench = Bench(tree(requests=20), "one")
+    paused, other = flow("paused"), flow("other")
+    bench.owner.hold(lambda of, now_ms: of == paused and now_ms < 3_000)
+    for of in (paused, other):
+        bench.queue("one", of, (4, 0, 0))
+    bench.run(2_000)
+    assert (bench.spend_all("one", paused), bench.spend_all("one", other)) == (0, 4)
+    bench.run(2_000)
+    assert bench.spend_all("one", paused) == 4
