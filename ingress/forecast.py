@@ -40,6 +40,8 @@ class Forecast:
         self._models: dict[ModelName, list[DeploymentName]] = {}
         for one in config.deployments:
             self._models.setdefault(one.model, []).append(one.name)
+        self._by_deadline = {name for name, lane in config.lanes.items() if lane.order == "edf"}
+        """There a queue does not stand before whoever has a nearer deadline."""
         self._model_of = {one.name: one.model for one in config.deployments}
         self._epoch = 0
         self._stamp_ms = 0
@@ -92,7 +94,7 @@ class Forecast:
         agreed: list[tuple[Asked, int]] = []
         for deployment, lane, tenant in newest:
             model = self._model_of.get(deployment)
-            if model is None:
+            if model is None or lane in self._by_deadline:
                 continue
             least = min(
                 past.get((one, lane, tenant), 0)

@@ -21,7 +21,10 @@ def forecast(*deployments: str, **ingress: Any) -> Forecast:
     named = [
         {"name": name, "model": "m", "upstream": upstream} for name in deployments or ("east",)
     ]
-    return Forecast(Config.model_validate({"deployments": named, "ingress": ingress}))
+    lanes = ingress.pop("lanes", {"standard": {"deadline_s": 600}})
+    return Forecast(
+        Config.model_validate({"deployments": named, "lanes": lanes, "ingress": ingress})
+    )
 
 
 def told(wait_s: float, *at: str, epoch: int = 1, scopes: tuple[ScopeOutlook, ...] = ()) -> Outlook:
@@ -53,6 +56,7 @@ def seen(*outlooks: Outlook, of: Forecast | None = None) -> Forecast:
     return known
 
 
+EDF = {"standard": {"deadline_s": 600, "order": "edf"}}
 NOW = T0 + 2_000
 LONG = told(600)
 
@@ -75,12 +79,14 @@ def test_a_request_that_would_wait_ten_minutes_is_refused_and_told_when_to_come_
         (seen(LONG, LONG, LONG), request(30, not_before_ms=NOW + 1_000)),
         (seen(LONG, LONG, LONG, of=forecast("east", "west")), request(30)),
         (seen(LONG, LONG, LONG, of=forecast(refuse_hopeless=False)), request(30)),
+        (seen(LONG, LONG, LONG, of=forecast(lanes=EDF)), request(30)),
         (seen(told(31), told(31), told(31)), request(30)),
         (seen(), request(30)),
     ],
     ids=[
         *("can_be_met", "two_records_only", "one_says_less", "another_owner", "another_tenant"),
-        *("later", "a_free_deployment", "switched_off", "nearly_in_time", "nothing_known"),
+        *("later", "a_free_deployment", "switched_off", "lane_goes_by_deadlines"),
+        *("nearly_in_time", "nothing_known"),
     ],
 )
 def test_nothing_is_refused_that_may_be_answered_in_time(
