@@ -29,6 +29,12 @@ class Metrics:
             ["limit"],
             registry=registry,
         )
+        self._seats = Gauge(
+            "headrace_limit_seats",
+            "Calls at a time that a limit allows now; to those without a reserve, with what is lent to them.",
+            ["limit"],
+            registry=registry,
+        )
         self._owns = gauge("owner", "1 in the process that hands out credits.")
         self._epoch = gauge("epoch", "The owner's number, as this process has read it.")
         self._sessions = gauge("sessions", "Dispatchers that the owner hears of.")
@@ -80,6 +86,7 @@ class Metrics:
         self._owns.set(0)
         self._sessions.set(0)
         self._load.clear()
+        self._seats.clear()
 
     def decided(self, commands: Sequence[Command]) -> None:
         """Records are to be appended."""
@@ -114,3 +121,5 @@ class Metrics:
         self._sessions.set(sum(1 for _ in living))
         for node in owner.ledger.nodes[:MOST_LIMITS]:
             self._load.labels(node.scope.name).set(node.load())
+            if node.caps.seats is not None:
+                self._seats.labels(node.scope.name).set(node.seats)

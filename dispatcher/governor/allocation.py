@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from headrace.dispatcher.governor.contenders import Contender
 from headrace.dispatcher.governor.lane import REST_MS, Lane, Pace
 from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.lending import Lending
 from headrace.dispatcher.governor.queues import Queue, Session
 from headrace.dispatcher.governor.rounds import Paid, Round
 from headrace.dispatcher.governor.scarcity import Scarcity
@@ -65,6 +66,7 @@ class Allocation:
             for number, name in enumerate(policy.lanes)
         }
         self._scarcity = Scarcity()
+        self._lending = Lending()
         self._standing = Standing(ledger, policy.standing_share, policy.standing_load)
         self.held: Held | None = None
         """Says which flows get nothing at a time; None: all may."""
@@ -112,11 +114,13 @@ class Allocation:
     def replant(self) -> None:
         """The ledger's limits were changed."""
         self._scarcity.clear()
+        self._lending.clear()
         for lane in self._lanes.values():
             lane.replant()
 
     def tick(self, now_ms: int) -> Touched:
         """Grant what can be granted; returns the accounts that were changed."""
+        self._lending.lend(self._ledger.nodes, now_ms)
         round_ = Round(self._ledger, now_ms)
         lanes = [(lane, self._free(lane, now_ms)) for lane in self._lanes.values()]
         busy = [(lane, waiting) for lane, waiting in lanes if waiting]

@@ -107,6 +107,7 @@ def _reserved(whole: Scope, reserves: Iterable[Rest]) -> Iterator[Scope]:
             caps=Caps(**caps),
             lanes=rest.lanes,
             but_tenants=rest.but_tenants,
+            part_of=whole.name,
         )
 
 

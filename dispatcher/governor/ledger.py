@@ -235,3 +235,4 @@ class Ledger:
             self.freed = self.freed or (more < 0 and account.sought)
             for node in account.nodes:
                 node.in_use += more
+                node.returned += max(0, -more)

@@ -38,6 +38,7 @@ class Node:
         "open_output",
         "open_requests",
         "passed_ms",
+        "returned",
         "scope",
         "sent_input",
         "sent_output",
@@ -56,6 +57,8 @@ class Node:
         self.open_requests = self.open_input = self.open_output = 0
         self.sent_requests = self.sent_input = self.sent_output = 0
         self.in_use = 0
+        self.returned = 0
+        """Seats that have come back so far."""
         self.sought = False
         """Whether somebody waits for one of its seats."""
         self._spends: deque[Spend] = deque()

@@ -67,6 +67,8 @@ class Scope:
     tenants: frozenset[str] | None = None
     but_tenants: frozenset[str] = frozenset()
     """Those that are not meant, where all others are."""
+    part_of: str = ""
+    """Of what is left where others have a reserve: the name of the scope that it is reserved of."""
 
     def __post_init__(self) -> None:
         """Refuse a window in which nothing could happen."""

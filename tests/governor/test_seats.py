@@ -1,6 +1,11 @@
 """Seats: held by being reported in use, back when a call ends or its dispatcher is gone."""
 
+from math import exp, factorial
+
+import pytest
+
 from headrace.dispatcher.governor.holder import URGENT_MS, Ticket
+from headrace.dispatcher.governor.lending import surely_back
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
 from support.credits import Bench
 from support.limits import TIMING, flow, tree
@@ -142,3 +147,42 @@ def test_a_lower_lane_has_its_share_of_the_turns() -> None:
                 bench.holders["one"].release(ticket, bench.now)
     assert begun[high] + begun[low] >= 300
     assert 0.07 <= begun[low] / begun[high] <= 0.13
+
+
+def reserved(seats: int, left: int) -> Tree:
+    """`batch` leaves some of the seats to others."""
+    others = Scope("others", Caps(seats=left), lanes=frozenset({"batch"}), part_of="all")
+    return Tree((Scope("all", Caps(seats=seats)), others))
+
+
+def flooded(call_ms: int) -> int:
+    """Half a minute of a flood in `batch`: how many calls it had at a time in the end, at most."""
+    bench = Bench(reserved(40, 30), "one")
+    low, most = flow(lane="batch"), 0
+    running: list[tuple[int, Ticket]] = []
+    for _ in range(300):
+        bench.queue("one", low, (50, 0, 0))
+        bench.step()
+        for end_ms, ticket in running:
+            if end_ms <= bench.now:
+                bench.holders["one"].release(ticket, bench.now)
+        running = [one for one in running if one[0] > bench.now]
+        while (ticket := bench.spend("one", low)) is not None:
+            running.append((bench.now + call_ms, ticket))
+        most = max(most, len(running)) if bench.now > 20_000 else 0
+    return most
+
+
+@pytest.mark.parametrize(("call_ms", "least", "most"), [(60_000, 30, 30), (300, 31, 39)])
+def test_reserved_seats_are_lent_as_far_as_they_are_soon_back(
+    call_ms: int, least: int, most: int
+) -> None:
+    assert least <= flooded(call_ms) <= most
+
+
+def test_what_is_lent_comes_back_in_time_with_99_chances_of_100() -> None:
+    for expected in (0.0, 2.0, 4.6, 8.0, 20.0, 60.0):
+        lent = surely_back(expected)
+        fewer = sum(exp(-expected) * expected**n / factorial(n) for n in range(lent))
+        assert fewer <= 0.011
+    assert (surely_back(4.7), surely_back(2.0)) == (1, 0)
