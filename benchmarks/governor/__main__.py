@@ -43,6 +43,7 @@ Part = Callable[[Site, Reporter, Lengths, outage.Sick], Awaitable[list[Row]]]
 PARTS: dict[str, Part] = {
     "idle": lambda where, say, lengths, _: calm.measure_idle(where, say, lengths.idle),
     "wait": lambda where, say, lengths, _: calm.measure_waits(where, say, lengths.wait),
+    "takeover": lambda where, say, _, __: calm.measure_takeover(where, say),
     "dispatcher": lambda where, say, _, __: calm.measure_dispatcher(where, say),
     "limits": lambda where, say, lengths, _: overload.Overload(where, say, lengths.limits).run(),
     "outage": lambda where, say, _, sick: outage.measure_outage(where, say, sick),

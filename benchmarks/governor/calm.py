@@ -1,17 +1,18 @@
-"""The governor where there is room: what it costs when idle (G12), what a request waits (G7), and what
-becomes of a dispatcher's credits when it dies (G5).
+"""The governor where there is room: what it costs when idle (G12), what a request waits (G7), when grants go
+on after its death (G4), and what becomes of a dispatcher's credits when that dies (G5).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from benchmarks.governor.site import Limited, Site, now_ms, until
 from benchmarks.governor.traffic import Demand, Seen, Traffic
 from benchmarks.harness.stacks import StackFailed
 from benchmarks.harness.usage import read_usage
 from benchmarks.load.jobs import Quantiles, quantiles
-from benchmarks.report.rows import Row, at_most, figure
+from benchmarks.report.rows import Row, at_most, figure, spread
 from headrace.cli.progress import Reporter
-from headrace.schemas.limits import End
+from headrace.schemas.limits import End, Epoch
 
 HALF = Limited("half", 600)
 FREE = Limited("free")
@@ -20,12 +21,17 @@ PER_S = 5.0
 """Half of the limit."""
 WARM_S = 10.0
 DEADLINE_S = 30
+TAKEOVER_S = 120.0
 IDLE_BAR = 1.5
 RECORDS_BAR = 100.0
 P50_BAR_MS = 5.0
 """Nothing, as near as two clocks of whole milliseconds and the noise of two cores tell."""
 P99_BAR_MS = 100.0
 G5_BAR_S = 11.0
+G4_BAR_S = 3.0
+KILLS = 3
+REST_S = 4.0
+"""Between a new owner and its end."""
 
 
 async def measure_idle(site: Site, reporter: Reporter, seconds: float) -> list[Row]:
@@ -63,6 +69,34 @@ async def measure_waits(site: Site, reporter: Reporter, seconds: float) -> list[
         ),
         figure("G7.free", "the same, p99", without.p99, "ms"),
     ]
+
+
+async def measure_takeover(site: Site, reporter: Reporter) -> list[Row]:
+    """Owners are killed while there is always something to grant."""
+    reporter.say(f"takeover: the owner is killed {KILLS} times at half of the limit")
+    took_s: list[float] = []
+    async with Traffic(site.stack.ingress_url, site.keys) as traffic:
+        sending = asyncio.create_task(_both(traffic, TAKEOVER_S, seed=23))
+        await asyncio.sleep(WARM_S)
+        for _ in range(KILLS):
+            owner, epoch = await site.owner(), site.watch.epoch
+            at_ms = await site.kill(owner)
+            given_ms = await until(_first_given(site, at_ms, epoch), "a new owner gave nothing")
+            took_s.append((given_ms - at_ms) / 1000)
+            reporter.say(f"takeover: granted again after {took_s[-1]:.2f} s")
+            await site.start_again(owner)
+            await asyncio.sleep(REST_S)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    what = f"kill -9 of the owner until the next new grant, the worst of {KILLS} ({spread(took_s)})"
+    return [at_most("G4", what, max(took_s), "s", G4_BAR_S, judged=True)]
+
+
+def _first_given(site: Site, since_ms: int, above: Epoch) -> Callable[[], Awaitable[int | None]]:
+    async def given() -> int | None:
+        return site.watch.first_given(since_ms, above)
+
+    return given
 
 
 async def measure_dispatcher(site: Site, reporter: Reporter) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Limits at five times what they allow, while owners are killed: G1, G3, G4 and what it costs, G12."""
+"""Limits at five times what they allow, while owners are killed (G1, G3, G4), and what it costs (G12)."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from benchmarks.governor.site import (
     accepted,
     now_ms,
     refused,
-    until,
 )
 from benchmarks.governor.spans import WINDOW_MS, Spans
 from benchmarks.governor.traffic import Demand, Seen, Traffic
@@ -36,24 +35,17 @@ DEADLINE_S = 30
 """Of a request: so long the queues are, in time."""
 UTILISATION_BAR = 95.0
 G3_BAR = 9.7
-G4_BAR_S = 3.0
 RECORDS_BAR = 100.0
 BUSY_BAR = 5.0
-SHORTEST_S = 3 * WINDOW_MS / 1000
-"""A run that is shorter judges nothing."""
-
-
-@dataclass(frozen=True)
-class Kill:
-    """An owner's end, and when its successor first gave something new; epoch milliseconds."""
-
-    at_ms: int
-    given_ms: int
+SHORTEST_S = 4 * WINDOW_MS / 1000
+"""A run that is shorter judges no utilisation."""
+KILLS_S = (62.0, 184.0)
+"""Where most is granted: whole limits are used at once, and what was sent leaves its window 60.5 s later."""
 
 
 @dataclass(frozen=True)
 class Owned:
-    """What one owner cost between two moments of full load."""
+    """What one owner cost under full load."""
 
     share: float
     """Of one core."""
@@ -67,111 +59,105 @@ class Overload:
         self._site = site
         self._reporter = reporter
         self._seconds = seconds
-        self._kills: list[Kill] = []
-        self._owned: list[Owned] = []
+        self._kills_ms: list[int] = []
+        self._owned: Owned | None = None
+        self._began_ms = 0
 
     async def run(self) -> list[Row]:
-        """Send, kill the owner after each third, judge."""
-        say, seconds = self._reporter.say, self._seconds
-        say(
-            f"limits: {DEMAND} times what they allow for {seconds:.0f} s, the owner is killed twice"
+        """Send, kill the owner twice, judge."""
+        self._reporter.say(
+            f"limits: {DEMAND} times what they allow for {self._seconds:.0f} s,"
+            " the owner is killed twice"
         )
-        began_ms = now_ms()
+        self._began_ms = now_ms()
         async with Traffic(self._site.stack.ingress_url, self._site.keys) as traffic:
             sending = [
                 asyncio.create_task(traffic.send(self._demand(number, one)))
                 for number, one in enumerate(LIMITED)
             ]
-            for _ in range(2):
-                await self._third(seconds / 3)
-            await asyncio.sleep(max(0.0, began_ms / 1000 + seconds - now_ms() / 1000))
+            await self._until(KILLS_S[0])
+            await self._kill_owner()
+            self._owned = await self._measure_owner(KILLS_S[1])
+            await self._kill_owner()
+            await self._until(self._seconds)
             ended_ms = now_ms()
             seen = await asyncio.gather(*sending)
         rows = [
             row
             for one, what in zip(LIMITED, seen, strict=True)
-            for row in self._limit_rows(one, what, began_ms, ended_ms)
+            for row in (*self._kept_rows(one), *self._used_rows(one, what, ended_ms))
         ]
-        return [*rows, *self._kill_rows(), *self._cost_rows()]
+        return [*rows, self._kill_row(), *self._cost_rows()]
 
     def _demand(self, number: int, one: Limited) -> Demand:
         per_s = PER_S[one.name] * DEMAND
         return Demand(one.name, per_s, self._seconds, DEADLINE_S, TOKENS, seed=number + 1)
 
-    async def _third(self, seconds: float) -> None:
-        """Measure the owner in the second half of it, then kill it and let it stand by."""
-        site = self._site
-        await asyncio.sleep(seconds / 2)
-        owner, since_ms = await site.owner(), now_ms()
+    async def _until(self, at_s: float) -> None:
+        """Wait for that time of the run; a shorter run is over by then."""
+        due_ms = self._began_ms + min(at_s, self._seconds) * 1000
+        await asyncio.sleep(max(0.0, (due_ms - now_ms()) / 1000))
+
+    async def _kill_owner(self) -> None:
+        """It stands by from then on."""
+        owner = await self._site.owner()
+        self._kills_ms.append(await self._site.kill(owner))
+        await self._site.start_again(owner)
+
+    async def _measure_owner(self, until_s: float) -> Owned:
+        """What the present owner costs until that time of the run."""
+        owner, since_ms = await self._site.owner(), now_ms()
         before = read_usage({"owner": owner.pid})["owner"].cpu_s
-        await asyncio.sleep(seconds / 2)
+        await self._until(until_s)
+        took_ms = max(1, now_ms() - since_ms)
         spent_s = read_usage({"owner": owner.pid})["owner"].cpu_s - before
-        until_ms = now_ms()
-        self._owned.append(
-            Owned(spent_s / (until_ms - since_ms) * 1000, site.watch.per_s(since_ms, until_ms))
-        )
-        epoch = site.watch.epoch
-        at_ms = await site.kill(owner)
+        return Owned(spent_s / took_ms * 1000, self._site.watch.per_s(since_ms, since_ms + took_ms))
 
-        async def given() -> int | None:
-            return site.watch.first_given(at_ms, epoch)
+    def _binding(self, one: Limited) -> tuple[Spans, int, str]:
+        """What the upstream accepted of the dimension that binds, its limit, and its name."""
+        tokens = one is TOKENS_BIND
+        spans = Spans(accepted(self._site.calls(one.name), tokens=tokens))
+        return spans, one.tokens if tokens else one.requests, "tokens" if tokens else "requests"
 
-        given_ms = await until(given, "a new owner gave nothing")
-        self._kills.append(Kill(at_ms, given_ms))
-        self._reporter.say(f"limits: granted again after {(given_ms - at_ms) / 1000:.2f} s")
-        await site.start_again(owner)
-
-    def _limit_rows(self, one: Limited, seen: Seen, began_ms: int, ended_ms: int) -> list[Row]:
-        judged = self._seconds >= SHORTEST_S
+    def _kept_rows(self, one: Limited) -> list[Row]:
+        """Whether the limits were kept, by the upstream's own log."""
         calls = self._site.calls(one.name)
-        by_requests = Spans(accepted(calls))
-        by_tokens = Spans(accepted(calls, tokens=True))
-        binding, limit = (
-            (by_tokens, one.tokens) if one is TOKENS_BIND else (by_requests, one.requests)
-        )
-        used = binding.mean(began_ms, ended_ms)
+
+        def bar(what: str, value: int, unit: str, most: int) -> Row:
+            return at_most("G1", f"{one.name}: {what}", value, unit, most, judged=True)
+
+        most = Spans(accepted(calls)).most()
         rows = [
-            at_most(
-                "G1", f"{one.name}: 429 of the upstream", refused(calls), "calls", 0, judged=True
-            ),
-            at_most(
-                "G1",
-                f"{one.name}: most requests in any 60 s",
-                by_requests.most(),
-                "requests",
-                one.requests,
-                judged=True,
-            ),
+            bar("429 of the upstream", refused(calls), "calls", 0),
+            bar("most requests in any 60 s", most, "requests", one.requests),
         ]
         if one.tokens:
-            most = by_tokens.most()
-            what = f"{one.name}: most tokens in any 60 s"
-            rows.append(at_most("G1", what, most, "tokens", one.tokens, judged=True))
-        if one is RPM_10:
-            what = f"{one.name}: requests in 60 s, the mean of all windows of the run"
-            rows.append(at_least("G3", what, used, "requests", G3_BAR, judged=judged))
-        else:
-            unit = "tokens" if one is TOKENS_BIND else "requests"
-            what = f"{one.name}: {unit} in 60 s, the mean of all windows of the run"
-            share = used / limit * 100
-            rows.append(
-                at_least("G1.use", what, share, "% of the limit", UTILISATION_BAR, judged=judged)
-            )
-        total = binding.between(began_ms, ended_ms)
-        whole = total / limit / (ended_ms - began_ms) * WINDOW_MS * 100
-        rows.append(
-            figure(
-                "G1.whole", f"{one.name}: accepted from the start on", whole, "% of limit x time"
-            )
-        )
-        statuses = ", ".join(
-            f"{count} x {status}" for status, count in sorted(seen.statuses.items())
-        )
-        rows.append(figure("G1.sent", f"{one.name}: answers ({statuses})", len(seen.sent_ms), ""))
-        rows.append(
-            figure("G1.spread", f"{one.name}: dispatchers that sent", self._senders(one), "")
-        )
+            most = Spans(accepted(calls, tokens=True)).most()
+            rows.append(bar("most tokens in any 60 s", most, "tokens", one.tokens))
         return rows
+
+    def _used_rows(self, one: Limited, seen: Seen, ended_ms: int) -> list[Row]:
+        """How far the limit was used: the kills are in it, and no time is left out."""
+        judged = self._seconds >= SHORTEST_S
+        spans, limit, unit = self._binding(one)
+        used = spans.mean(self._began_ms, ended_ms)
+        what = f"{one.name}: {unit} in 60 s, the mean of all windows of the run"
+        if one is RPM_10:
+            first = at_least("G3", what, used, unit, G3_BAR, judged=judged)
+        else:
+            share = used / limit * 100
+            bar = UTILISATION_BAR
+            first = at_least("G1.use", what, share, "% of the limit", bar, judged=judged)
+        minutes = (ended_ms - self._began_ms) / WINDOW_MS
+        whole = spans.between(self._began_ms, ended_ms) / limit / minutes * 100
+        told = ", ".join(f"{count} x {status}" for status, count in sorted(seen.statuses.items()))
+        name, share_unit = one.name, "% of limit x time"
+        return [
+            first,
+            figure("G1.whole", f"{name}: accepted, of the whole run", whole, share_unit),
+            figure("G1.sent", f"{name}: answers ({told})", len(seen.sent_ms), ""),
+            figure("G1.spread", f"{name}: dispatchers that sent", self._senders(one), ""),
+        ]
 
     def _senders(self, one: Limited) -> int:
         """Sessions are numbered: those of one process count once."""
@@ -183,45 +169,19 @@ class Overload:
         }
         return len(names)
 
-    def _kill_rows(self) -> list[Row]:
-        worst_s = max((kill.given_ms - kill.at_ms) / 1000 for kill in self._kills)
-        what = f"kill -9 of the owner until the next new grant, worst of {len(self._kills)}"
-        rows = [at_most("G4", what, worst_s, "s", G4_BAR_S, judged=True)]
-        spans = Spans(accepted(self._site.calls(RPM_600.name)))
-        shares = [
-            spans.between(kill.at_ms, kill.at_ms + WINDOW_MS) / RPM_600.requests * 100
-            for kill in self._kills
-        ]
-        return [
-            *rows,
-            at_least(
-                "G4",
-                f"{RPM_600.name}: used in the 60 s from the kill on, the worse",
-                min(shares),
-                "% of the limit",
-                UTILISATION_BAR,
-                judged=self._seconds >= SHORTEST_S,
-            ),
-        ]
+    def _kill_row(self) -> Row:
+        """The minute that begins with a kill."""
+        spans, limit, _ = self._binding(RPM_600)
+        shares = [spans.between(at, at + WINDOW_MS) / limit * 100 for at in self._kills_ms]
+        what = f"{RPM_600.name}: used in the 60 s from a kill -9 of the owner on, the worse of two"
+        judged = self._seconds >= SHORTEST_S
+        return at_least("G4", what, min(shares), "% of the limit", UTILISATION_BAR, judged=judged)
 
     def _cost_rows(self) -> list[Row]:
-        busy = max(one.share for one in self._owned) * 100
-        records = max(one.records_per_s for one in self._owned)
+        owned = self._owned or Owned(0.0, 0.0)
+        what = f"{DISPATCHERS} dispatchers under this load: records of both topics"
+        cpu = "CPU of the owner under this load"
         return [
-            at_most(
-                "G12",
-                f"{DISPATCHERS} dispatchers under this load: records of both topics",
-                records,
-                "/s",
-                RECORDS_BAR,
-                judged=True,
-            ),
-            at_most(
-                "G12",
-                "CPU of the owner under this load",
-                busy,
-                "% of a core",
-                BUSY_BAR,
-                judged=True,
-            ),
+            at_most("G12", what, owned.records_per_s, "/s", RECORDS_BAR, judged=True),
+            at_most("G12", cpu, owned.share * 100, "% of a core", BUSY_BAR, judged=True),
         ]
