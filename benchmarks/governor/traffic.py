@@ -52,7 +52,7 @@ class Traffic:
 
     async def __aenter__(self) -> Self:
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
         )
         self._session = await self._opened.enter_async_context(session)
         return self
