@@ -25,6 +25,7 @@ from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.operated import Operated
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.parts import Parts, dispatcher_of
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.upstreams import OpenAIUpstream
@@ -61,7 +62,7 @@ class App:
         self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
         seats = Seats(config.deployments)
         governed = Governed(config)
-        breakers = Breakers(config, self._fleet.own)
+        breakers, overheard = Breakers(config, self._fleet.own), Overheard()
         self._gates = self._gatekeeper(governed, seats, breakers, metrics)
         self._kafka = Wiring(
             config,
@@ -70,6 +71,7 @@ class App:
             metrics=metrics,
             log=log,
             breakers=breakers,
+            overheard=overheard,
             in_hand=self._gates.credits if self._gates is not None else None,
         )
         self._upstream = OpenAIUpstream(config.deployments, config.dispatcher, governed.deployments)
@@ -81,6 +83,7 @@ class App:
                 seats=seats,
                 breakers=breakers,
                 operated=self._operated,
+                overheard=overheard,
                 gates=self._gates,
                 fleet=self._fleet,
                 metrics=metrics,

@@ -14,6 +14,7 @@ from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import cancelled
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward, Upstream
 from headrace.dispatcher.repeats import Repeats
@@ -49,7 +50,9 @@ class Attempts:
         ambiguous: AmbiguousPolicy,
         fleet: Fleet,
         breakers: Breakers,
+        overheard: Overheard,
     ) -> None:
+        self._overheard = overheard
         self._ambiguous = ambiguous
         self._fleet = fleet
         self._directory = directory
@@ -137,6 +140,14 @@ class Attempts:
             return
         if gate is not None:
             gate.settle(end)
+        self._overheard.ended(
+            deployment,
+            waiting.id,
+            end,
+            began_ms=int(began_s * 1000),
+            mono_ms=int((began_s + seconds) * 1000),
+            now_ms=self._clock.now_ms(),
+        )
         self._metrics.called(deployment, end, seconds)
         if stream is None:
             end.forwarded = 0  # nobody has read anything of it

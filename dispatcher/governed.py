@@ -66,10 +66,10 @@ class Governed:
 
     def _caps(self, flow: Flow) -> Iterator[Caps]:
         for scope in self._common[flow.deployment]:
-            if scope.holds(flow):
+            if scope.holds(flow) and not scope.shadow:
                 yield scope.caps
         share = self._tenants.get(flow.tenant)
-        if share is not None:
+        if share is not None and not share.shadow:
             yield share.caps
 
 

@@ -12,6 +12,7 @@ from headrace.dispatcher.kafka.wiring import Wiring
 from headrace.dispatcher.loop import Dispatcher
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.operated import Operated
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.parking import Parking, ParkingPolicy
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Clock, Upstream
@@ -34,6 +35,7 @@ class Parts:
     seats: Seats
     breakers: Breakers
     operated: Operated
+    overheard: Overheard
     gates: Gatekeeper | None
     fleet: Fleet
     metrics: Metrics
@@ -138,4 +140,5 @@ def _attempts(parts: Parts, settlement: Settlement, ambiguous: AmbiguousPolicy) 
         ambiguous=ambiguous,
         fleet=parts.fleet,
         breakers=parts.breakers,
+        overheard=parts.overheard,
     )

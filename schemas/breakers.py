@@ -127,6 +127,12 @@ class Row(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="row")
     figures: Figures = Figures()
     by: str = ""
     """The operator who set the state; empty: the breaker itself."""
+    rest_began_ms: Number = 0
+    """When the deployment turned calls away last and was left alone, whatever the state."""
+    rest_until_ms: Number = 0
+    """Until then; afterwards it is begun slowly."""
+    rest_times: Number = 0
+    """Such rests in a row."""
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="past"):

@@ -7,6 +7,7 @@ decides, what the owners of that partition write:
     BEAT     the owner lives and reads its own log
     GRANTS   what each session may have spent by now
     END      a session is over: what it had and did not tell is charged as spent
+    LEARNED  what a limit really is, by the upstream's headers and refusals
 
 All amounts are cumulative within a session and merge by taking the greater, so a record that is lost,
 repeated or late does no harm. JSON arrays, so that `kcat` shows them as they are; the first element
@@ -105,7 +106,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag="report.1"):
     outcomes: msgspec.Raw = msgspec.Raw(b"[]")
     """How calls ended, and what probes wait for; see `outcomes`."""
     headers: msgspec.Raw = msgspec.Raw(b"[]")
-    """Room for what upstreams told of their limits."""
+    """What upstreams told of their limits: see `tellings`."""
 
 
 class FlowGrant(msgspec.Struct, frozen=True, array_like=True):
@@ -162,13 +163,26 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end.1"):
     residual: list[tuple[Flow, Units]] = []
 
 
+class Learned(msgspec.Struct, frozen=True, array_like=True, tag="learned.1"):
+    """LEARNED: one limit of one scope, as a successor must know it. Stated again while it holds."""
+
+    epoch: Epoch
+    scope: str
+    dimension: str
+    told: float | None
+    """By the upstream's headers."""
+    peak: float
+    cut_at_ms: int
+    cuts: int
+
+
 class Unreadable(msgspec.Struct, frozen=True):
     """In place of a record that is damaged, or of another version: to be counted and passed over."""
 
     reason: str
 
 
-Command = Claim | Beat | Grants | End
+Command = Claim | Beat | Grants | End | Learned
 """What stands on `limits.grants`."""
 
 _report = msgspec.json.Decoder(Report)

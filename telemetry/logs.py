@@ -56,6 +56,7 @@ FIELDS = frozenset(
         "due_ms",
         "bytes",
         "deployment",
+        "limit",
         "epoch",
         "dropped_fields",
     ]

@@ -2,7 +2,8 @@
 
 How it works. OPEN lets nothing through, HALF_OPEN only what a probe was lent for, RAMP a share of the
 requests, chosen by their ids, so that a request that is refused waits for the next step or goes elsewhere,
-and is not diced for again and again.
+and is not diced for again and again. A deployment that rests since it turned calls away is let alone in any
+state, and then begun slowly in the same way.
 
 A process that sees nothing but failures, before the owner has spoken, calls seldom and repeats nothing there.
 
@@ -20,6 +21,7 @@ from zlib import crc32
 from headrace.dispatcher.governor.breaker.local_trip import LocalTrip, LocalTripPolicy
 from headrace.dispatcher.governor.breaker.policy import BreakerPolicy
 from headrace.dispatcher.governor.breaker.recorder import Recorder
+from headrace.dispatcher.governor.cooldown import Cooldown, CooldownPolicy, pace
 from headrace.dispatcher.governor.effects import BreakerEffect
 from headrace.dispatcher.ports import CallEnd
 from headrace.schemas.breakers import Probe, ProbeEnd, Row, State
@@ -46,6 +48,7 @@ _RESTRAINED: Final = frozenset({State.CLOSED, State.RAMP})
 """Where a process may hold calls back of its own accord."""
 _SLICES: Final = 10_000
 LOCAL: Final = LocalTripPolicy()
+_REST: Final = CooldownPolicy()
 
 
 class Switch:
@@ -71,6 +74,8 @@ class Switch:
         self._used: set[int] = set()
         self._lent_ms: dict[int, int] = {}
         """When own probes were first seen."""
+        self._rest = Cooldown()
+        """The last one that the upstream has asked for, by turning calls away."""
         self._wish_ms = self._wished_ms = 0
         """Since when a probe is wished for, and when it was wished for last."""
 
@@ -91,20 +96,24 @@ class Switch:
             if probe.end is None and probe.holder == self._own
         }
         self._wish_ms = 0
+        self._rest = Cooldown(row.rest_began_ms, row.rest_until_ms, row.rest_times)
 
     def refuses_some(self, now_ms: int) -> bool:
         """Whether there is anything to look at before a call."""
-        return self.state in OBEYED or self.failing(now_ms)
+        return self.state in OBEYED or self.failing(now_ms) or self._pace(now_ms) < 1
 
     def lets(self, request: RequestId, now_ms: int) -> bool:
         """Whether this request may be sent there now."""
-        share = self.share(now_ms)
+        pace = self._pace(now_ms)
+        share = pace * self.share(now_ms)
         if share <= 0:
-            return self.probe(now_ms) is not None
+            return pace > 0 and self.probe(now_ms) is not None
         return share >= 1 or crc32(request.encode()) % _SLICES < share * _SLICES
 
     def lets_any(self, now_ms: int) -> bool:
         """Whether any request may be sent there now; one that wants to be is a wish for a probe."""
+        if self._pace(now_ms) <= 0:
+            return False
         if self.share(now_ms) > 0 or self.probe(now_ms) is not None:
             return True
         self._wish(now_ms)
@@ -130,7 +139,9 @@ class Switch:
 
     def until_ms(self, now_ms: int) -> int:
         """When a request that is refused now should look again."""
-        row = self.row
+        row, rest_ms = self.row, self._rest.until_ms
+        if now_ms < rest_ms and self._pace(now_ms) <= 0:
+            return max(rest_ms, row.open_until_ms if row is not None else 0)
         if row is not None and row.state is State.OPEN and now_ms < row.open_until_ms:
             return row.open_until_ms
         if row is not None and row.state is State.FORCED_OPEN:
@@ -203,6 +214,10 @@ class Switch:
             self.trips += not self.failing(now_ms)
             self._failing_until_ms = now_ms + SPOKEN_MS
         return effect in FAILURES
+
+    def _pace(self, now_ms: int) -> float:
+        """How much of its usual pace the upstream's own refusals leave it: 0 while it rests."""
+        return pace(self._rest, now_ms, _REST)
 
     def _holds_back(self, now_ms: int) -> bool:
         return self.failing(now_ms) and now_ms < self._trial_ms

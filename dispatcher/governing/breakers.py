@@ -14,6 +14,8 @@ from headrace.dispatcher.governing.metrics import Metrics
 from headrace.dispatcher.governor.breaker.configured import MODES, policies_of
 from headrace.dispatcher.governor.breaker.house import House, Order
 from headrace.dispatcher.governor.breaker.machine import ORDERED
+from headrace.dispatcher.governor.cooldown import Cooldown
+from headrace.dispatcher.governor.learning.rests import Rests
 from headrace.dispatcher.kafka.appender import Pair
 from headrace.dispatcher.kafka.limit_log import LimitLog
 from headrace.schemas.breaker_log import BreakerLog
@@ -69,9 +71,15 @@ class Breakers:
         """Know all that the owner before this one has written."""
         await self._table.catch_up()
 
-    def take_over(self, epoch: int, reports: Iterable[tuple[int, Report]]) -> None:
-        """Be the owner, from the rows that stand in the log and what was reported lately."""
+    def take_over(self, epoch: int, reports: Iterable[tuple[int, Report]], rests: Rests) -> None:
+        """Be the owner, from the rows that stand in the log and what was reported lately.
+
+        `rests`: what rows are to tell of rests; it learns of those that were told before.
+        """
         self._house = House(epoch, self._policies, self._known.rows, self._usual)
+        for name, row in self._known.rows.items():
+            rests.take(name, Cooldown(row.rest_began_ms, row.rest_until_ms, row.rest_times))
+        self._house.rests = rests.of
         self._house.orders = self._orders
         self._outdated = self._known.outdated(epoch)
         for stamp_ms, report in reports:

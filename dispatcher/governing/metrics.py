@@ -4,13 +4,20 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from headrace.dispatcher.governing.restraints import RestraintMetrics
 from headrace.dispatcher.governor.owner import Owner
 from headrace.schemas.breakers import Transition
-from headrace.schemas.limits import Beat, Claim, Command, End, Grants
+from headrace.schemas.limits import Beat, Claim, Command, End, Grants, Learned
 
 MOST_LIMITS = 500
 """Scopes that are shown, the upstreams' own first: a configuration may have a limit for each tenant."""
-_KINDS: dict[type, str] = {Claim: "epoch", Beat: "beat", Grants: "grants", End: "end"}
+_KINDS: dict[type, str] = {
+    Claim: "epoch",
+    Beat: "beat",
+    Grants: "grants",
+    End: "end",
+    Learned: "learned",
+}
 
 
 class Metrics:
@@ -58,6 +65,7 @@ class Metrics:
         )
         self._failed = counter("failed_appends", "Ticks whose records Kafka did not acknowledge.")
         self._known_strangers = 0
+        self._restraints = RestraintMetrics(registry)
         self._breakers = Counter(
             "headrace_breaker_transitions",
             "Changes of a breaker's state, by the state it came to and why.",
@@ -87,6 +95,7 @@ class Metrics:
         self._sessions.set(0)
         self._load.clear()
         self._seats.clear()
+        self._restraints.clear()
 
     def decided(self, commands: Sequence[Command]) -> None:
         """Records are to be appended."""
@@ -123,3 +132,4 @@ class Metrics:
             self._load.labels(node.scope.name).set(node.load())
             if node.caps.seats is not None:
                 self._seats.labels(node.scope.name).set(node.seats)
+        self._restraints.observe(owner.restraints, owner.ledger.now_ms)

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from headrace.dispatcher.governor.contenders import Contender
 from headrace.dispatcher.governor.lane import REST_MS, Lane, Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.lending import Lending
 from headrace.dispatcher.governor.queues import Queue, Session
-from headrace.dispatcher.governor.rounds import Paid, Round
+from headrace.dispatcher.governor.rounds import Granted, Paid, Round, Share
 from headrace.dispatcher.governor.scarcity import Scarcity
 from headrace.dispatcher.governor.standing import Standing, Touched
 from headrace.schemas.limits import Flow, FlowReport
-from headrace.schemas.names import LaneName, Tenant
+from headrace.schemas.names import DeploymentName, LaneName, Tenant
 
 Held = Callable[[Flow, int], bool]
 
@@ -53,6 +54,10 @@ class Allocation:
 
     def __init__(self, ledger: Ledger, policy: AllocationPolicy) -> None:
         """Nobody has asked for anything."""
+        self.shares: list[Share] = []
+        """Who slows deployments down; what they say is multiplied."""
+        self.granted: Granted = lambda _, __: None
+        """Who is told of each grant."""
         self._ledger = ledger
         self._policy = policy
         self._lanes = {
@@ -97,9 +102,8 @@ class Allocation:
         session.queues.clear()
 
     def hold_back(self, pace: Pace) -> None:
-        """Ask `pace` before each grant how much of its speed a deployment may have."""
-        for lane in self._lanes.values():
-            lane.pace = pace
+        """Ask `pace`, too, at each tick how much of its speed a deployment may have."""
+        self.shares.append(lambda deployment, _: pace(deployment))
 
     def forget(self, session: Session, flow: Flow) -> bool:
         """The session has no use for the flow any more; False if it has something queued, or had lately."""
@@ -118,10 +122,16 @@ class Allocation:
         for lane in self._lanes.values():
             lane.replant()
 
+    def relearn(self) -> None:
+        """Limits in force are others than before, in the same scopes."""
+        for lane in self._lanes.values():
+            for contender in lane.contenders.values():
+                contender.lie_in(contender.path)
+
     def tick(self, now_ms: int) -> Touched:
         """Grant what can be granted; returns the accounts that were changed."""
         self._lending.lend(self._ledger.nodes, now_ms)
-        round_ = Round(self._ledger, now_ms)
+        round_ = Round(self._ledger, now_ms, self._share, self.granted)
         lanes = [(lane, self._free(lane, now_ms)) for lane in self._lanes.values()]
         busy = [(lane, waiting) for lane, waiting in lanes if waiting]
         leads = True
@@ -139,7 +149,7 @@ class Allocation:
         for lane, _ in lanes:
             if lane.contenders:
                 held = {flow for flow in lane.contenders if self._is_held(flow, now_ms)}
-                self._standing.keep(lane.contenders.values(), round_.closed, held, round_.touched)
+                self._standing.keep(lane.contenders.values(), held, round_)
         contenders = (one for lane in self._lanes.values() for one in lane.contenders.values())
         self._scarcity.note(round_.closed, contenders, round_.touched, now_ms)
         return round_.touched
@@ -152,6 +162,9 @@ class Allocation:
 
     def _is_held(self, flow: Flow, now_ms: int) -> bool:
         return self.held is not None and self.held(flow, now_ms)
+
+    def _share(self, deployment: DeploymentName, now_ms: int) -> float:
+        return prod(share(deployment, now_ms) for share in self.shares)
 
     def _paid(self, lane: Lane, below: list[Lane | None], *, owed: bool = False) -> Paid:
         """`owed`: what is granted is the floor; one whole request may be more, which is a debt then."""

@@ -6,6 +6,9 @@ from itertools import chain, combinations
 from typing import Final, TypeVar
 
 from headrace.dispatcher.governor.allocation import AllocationPolicy
+from headrace.dispatcher.governor.cooldown import CooldownPolicy
+from headrace.dispatcher.governor.learning.limit import LearnPolicy
+from headrace.dispatcher.governor.restraints import RestraintPolicy
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
 from headrace.schemas.config.limits import Limits
 from headrace.schemas.config.model import Config, DeploymentConfig
@@ -57,6 +60,14 @@ def policy_of(config: Config) -> AllocationPolicy:
     )
 
 
+def restraint_of(config: Config) -> RestraintPolicy:
+    """Which rules about upstreams' own limits are only tried out."""
+    shadow = config.governor.shadow
+    return RestraintPolicy(
+        CooldownPolicy(shadow="rests" in shadow), LearnPolicy(shadow="learned_limits" in shadow)
+    )
+
+
 def _upstream(config: Config) -> Iterator[Scope]:
     """Pools and models first: they lie outside of their deployments."""
     members: dict[str, list[DeploymentConfig]] = {name: [] for name in config.pools}
@@ -65,19 +76,24 @@ def _upstream(config: Config) -> Iterator[Scope]:
             members[deployment.pool].append(deployment)
     for name, pool in config.pools.items():
         names = frozenset(one.name for one in members[name])
-        yield Scope(f"pool {name}", _caps(pool.limits), deployments=names)
+        yield _scope(f"pool {name}", pool.limits, names)
     for model, said in config.models.items():
         names = frozenset(one.name for one in config.deployments if one.model == model)
-        yield Scope(f"model {model}", _caps(said.limits), deployments=names)
+        yield _scope(f"model {model}", said.limits, names)
     for one in config.deployments:
-        yield Scope(one.name, _caps(one.limits), deployments=frozenset({one.name}))
+        yield _scope(one.name, one.limits, frozenset({one.name}))
+
+
+def _scope(name: str, limits: Limits, deployments: frozenset[str]) -> Scope:
+    return Scope(name, _caps(limits), deployments=deployments, shadow=limits.shadow)
 
 
 def _tenants(config: Config) -> Iterator[Scope]:
     for name, tenant in config.tenants.items():
         caps = _caps(tenant.limits)
         if any(caps.named()):
-            yield Scope(f"tenant {name}", caps, tenants=frozenset({name}))
+            whose = frozenset({name})
+            yield Scope(f"tenant {name}", caps, tenants=whose, shadow=tenant.limits.shadow)
 
 
 def _reserves(config: Config) -> Iterator[Rest]:

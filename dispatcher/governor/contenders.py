@@ -1,10 +1,14 @@
 """Flows that compete for room, whose turn it is among tenants, and how fast a lane may go."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from headrace.dispatcher.governor.node import Node
 from headrace.dispatcher.governor.queues import Queue
 from headrace.schemas.limits import Flow, Units, Want
+
+SLOW_BURST_MS: Final = 300
+"""A lane that is slowed down may take what comes in by so much time at once: ticks can be late."""
 
 
 class Turn:
@@ -37,12 +41,17 @@ class Bucket:
         self._at_ms = 0
 
     def open(self, now_ms: int, most: float, share: float = 1.0) -> bool:
-        """Whether there is anything in it. It fills up to `most`, at `share` of its speed."""
+        """Whether there is anything in it. It fills up to `most`, at `share` of its speed.
+
+        At less than the whole one no burst is saved up.
+        """
+        rate = self._per_ms * share
+        most = max(most, self._least) if share >= 1 else min(most, rate * SLOW_BURST_MS)
         if now_ms > self._at_ms:
-            self._level += (now_ms - self._at_ms) * self._per_ms * share
+            self._level += (now_ms - self._at_ms) * rate
             self._at_ms = now_ms
-        self._level = min(self._level, max(most, self._least))
-        return self._level > 0
+        self._level = min(self._level, most)
+        return share > 0 and self._level > 0
 
     def take(self, share: float) -> None:
         """It may go below 0. Two of the largest requests always have room, however small the limit."""
@@ -104,7 +113,7 @@ class Contender:
     def lie_in(self, path: tuple[Node, ...]) -> None:
         """The scopes it is charged to, from now on."""
         self.path = path
-        self.rates = [Rate.of(node) for node in path if node.scope.common]
+        self.rates = [Rate.of(node) for node in path if node.scope.common and not node.scope.shadow]
 
     def head(self) -> tuple[Queue, Want] | None:
         """The request that has waited longest, or whose deadline is first, of all sessions."""
@@ -132,8 +141,8 @@ class Contender:
 
     @staticmethod
     def never(node: Node, want: Want) -> bool:
-        """Whether the request is larger than a limit of the scope."""
-        caps = node.caps
+        """Whether the request is larger than a configured limit of the scope."""
+        caps = node.scope.caps
         pairs = (
             (1, caps.requests),
             (want.input, caps.input_tokens),

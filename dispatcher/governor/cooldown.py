@@ -21,6 +21,8 @@ class CooldownPolicy:
     double_ms: int = 1_000
     forget_ms: int = 60_000
     """After so long without another one, the next is the first."""
+    most_times: int = 6
+    """Rests in a row that are each longer than the one before: the longest are half a minute."""
     shadow: bool = False
     """Count, but hold nobody back."""
 
@@ -54,7 +56,7 @@ def after_refusal(
         return msgspec.structs.replace(cooldown, until_ms=until_ms)
     again = cooldown.times > 0 and now_ms - cooldown.until_ms < policy.forget_ms
     times = cooldown.times + 1 if again else 1
-    until_ms = now_ms + backoff.throttle_ms(times, roll, asked_ms)
+    until_ms = now_ms + backoff.throttle_ms(min(times, policy.most_times), roll, asked_ms)
     return Cooldown(now_ms, max(cooldown.until_ms, until_ms), times)
 
 

@@ -19,11 +19,6 @@ Pace = Callable[[DeploymentName], float]
 """Of a deployment's usual speed how much it may have now: 0 nothing, 1 all."""
 
 
-def usual(_deployment: DeploymentName) -> float:
-    """Nothing holds any deployment back."""
-    return 1.0
-
-
 class Lane:
     """The state of a lane between ticks."""
 
@@ -41,7 +36,6 @@ class Lane:
         self.leads = True
         """Whether no lane above it was used lately."""
         self.name = name
-        self.pace: Pace = usual
         self.contenders: dict[Flow, Contender] = {}
         self.owed = 0.0
         """Part of a limit that it is to get before the lanes above it."""
@@ -84,19 +78,17 @@ class Lane:
             turn.seen_ms = now_ms
         return waiting
 
-    def may_go(self, contender: Contender, now_ms: int) -> bool:
-        """Whether its pace allows anything more at the deployment.
+    def may_go(self, contender: Contender, now_ms: int, share: float = 1.0) -> bool:
+        """Whether its pace, or this `share` of it, allows anything more at the deployment.
 
         Nothing but the limit holds a lane back while no higher one may need some of it soon. Else requests
         that reserved much and used little would leave room that the pace does not know of.
         """
-        share, bucket = self.pace(contender.flow.deployment), self._bucket(contender)
-        if share <= 0:
-            return False
-        if bucket.open(now_ms, self._burst * share, share):
-            return True
+        bucket = self._bucket(contender)
         if share < 1:
-            return False
+            return bucket.open(now_ms, self._burst * share, share)
+        if bucket.open(now_ms, self._burst):
+            return True
         if self.leads:
             bucket.forgive()
         return self.leads

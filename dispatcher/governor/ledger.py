@@ -13,6 +13,7 @@ from typing import Final
 
 from headrace.dispatcher.governor.account import Account, greater, lesser, minus, plus
 from headrace.dispatcher.governor.node import Node, Spend
+from headrace.dispatcher.governor.shadow import Shadow
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
 from headrace.schemas.journal import SessionId
@@ -35,6 +36,8 @@ class Ledger:
         self._shut: dict[Node, int] = {}
         """Scopes of which nothing is known before that time: taken for full."""
         self.sessions: dict[SessionId, Accounts] = {}
+        self.shadow = Shadow()
+        """Limits that are tried out."""
         self.freed = False
         """Whether a seat that somebody waits for came back; whoever has seen it sets it back."""
         self._paths: dict[Flow, tuple[Node, ...]] = {}
@@ -57,13 +60,17 @@ class Ledger:
     def refusing(self, flow: Flow, units: Units) -> Node | None:
         """The first scope that has no room for `units`; None: they may be granted."""
         for node in self.path(flow):
-            if node.refuses(units) is not None or self._shut.get(node, 0) > self.now_ms:
+            shut = self._shut.get(node, 0) > self.now_ms and not node.scope.shadow
+            if shut or node.refuses(units) is not None:
                 return node
         return None
 
     def grant(self, session: SessionId, flow: Flow, units: Units) -> None:
         """Let the session spend `units` more. The caller has seen that they fit."""
         account = self.account(session, flow)
+        for node in account.nodes:
+            if node.would_refuse(units):
+                self.shadow.judge(f"limit {node.scope.name}", refuse=True, shadow=True)
         before = account.outstanding()
         account.granted = plus(account.granted, units)
         account.stale = True

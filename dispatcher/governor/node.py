@@ -1,10 +1,12 @@
 """The books of one scope: what is outstanding, and what was sent within its window."""
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from headrace.dispatcher.governor.tree import Dimension, Scope
+from headrace.dispatcher.governor.tree import Caps, Dimension, Scope
 from headrace.schemas.limits import NOTHING, Units
 
 LOOK_AHEAD: Final = 256
@@ -51,6 +53,7 @@ class Node:
         """`width_ms` is the window and what is added to it for safety."""
         self.scope = scope
         self.caps = scope.caps
+        """In force: the scope's, or lower ones that were learned."""
         self.width_ms = width_ms
         self.passed_ms = -1
         """Spends stamped up to here are not charged any more."""
@@ -91,23 +94,37 @@ class Node:
         self.open_output += tokens_out
 
     def refuses(self, units: Units, left: Units = NOTHING) -> Dimension | None:
-        """What `units` would exceed once `left` has left the window; None: they fit."""
-        caps = self.caps
-        requests, tokens_in, tokens_out = units
-        requests += self.open_requests
-        tokens_in += self.open_input + self.sent_input - left[1]
-        tokens_out += self.open_output + self.sent_output - left[2]
-        if caps.requests is not None and requests + self.sent_requests - left[0] > caps.requests:
-            return Dimension.REQUESTS
-        if caps.seats is not None and requests + self.in_use > caps.seats:
-            return Dimension.SEATS
-        if caps.total_tokens is not None and tokens_in + tokens_out > caps.total_tokens:
-            return Dimension.TOTAL_TOKENS
-        if caps.input_tokens is not None and tokens_in > caps.input_tokens:
-            return Dimension.INPUT_TOKENS
-        if caps.output_tokens is not None and tokens_out > caps.output_tokens:
-            return Dimension.OUTPUT_TOKENS
-        return None
+        """What `units` would exceed once `left` has left the window; None: they fit.
+
+        A request that is larger than a limit that was learned fits where nothing else is charged. A scope in
+        shadow mode refuses nothing.
+        """
+        if self.scope.shadow:
+            return None
+        refusing = self._exceeded(units, left, self.caps)
+        if refusing is None or self.caps is self.scope.caps:
+            return refusing
+        if self.charged()[refusing] > amount(left, refusing):
+            return refusing
+        return self._exceeded(units, left, self.scope.caps)
+
+    def would_refuse(self, units: Units) -> bool:
+        """Whether `units` exceed a limit that is only tried out."""
+        return self.scope.shadow and self._exceeded(units, NOTHING, self.caps) is not None
+
+    def hold(self, limits: Mapping[Dimension, int]) -> None:
+        """Stay below these, where they are lower than the configured ones; nothing: those alone."""
+        caps = self.scope.caps
+        lower = {
+            dimension.value: max(1, min(cap, limits[dimension]))
+            for dimension, cap in caps.named()
+            if dimension in limits
+        }
+        self.caps = replace(caps, **lower) if lower else caps
+
+    def sent(self, dimension: Dimension) -> int:
+        """What was sent within the window."""
+        return amount(Units(self.sent_requests, self.sent_input, self.sent_output), dimension)
 
     def clears_ms(self, units: Units) -> int | None:
         """When `units` will fit though nothing comes back before its time; None: not soon enough to tell."""
@@ -173,7 +190,37 @@ class Node:
             (requests + self.in_use) / caps.seats if caps.seats else 0.0,
         )
 
+    def _exceeded(self, units: Units, left: Units, caps: Caps) -> Dimension | None:
+        requests, tokens_in, tokens_out = units
+        requests += self.open_requests
+        tokens_in += self.open_input + self.sent_input - left[1]
+        tokens_out += self.open_output + self.sent_output - left[2]
+        if caps.requests is not None and requests + self.sent_requests - left[0] > caps.requests:
+            return Dimension.REQUESTS
+        if caps.seats is not None and requests + self.in_use > caps.seats:
+            return Dimension.SEATS
+        if caps.total_tokens is not None and tokens_in + tokens_out > caps.total_tokens:
+            return Dimension.TOTAL_TOKENS
+        if caps.input_tokens is not None and tokens_in > caps.input_tokens:
+            return Dimension.INPUT_TOKENS
+        if caps.output_tokens is not None and tokens_out > caps.output_tokens:
+            return Dimension.OUTPUT_TOKENS
+        return None
+
     def _sent(self, units: Units, sign: int) -> None:
         self.sent_requests += sign * units[0]
         self.sent_input += sign * units[1]
         self.sent_output += sign * units[2]
+
+
+def amount(units: Units, dimension: Dimension) -> int:
+    """How much of a dimension `units` take; a request takes a seat."""
+    match dimension:
+        case Dimension.REQUESTS | Dimension.SEATS:
+            return units.requests
+        case Dimension.INPUT_TOKENS:
+            return units.input
+        case Dimension.OUTPUT_TOKENS:
+            return units.output
+        case Dimension.TOTAL_TOKENS:
+            return units.input + units.output

@@ -14,6 +14,7 @@ from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy
 from headrace.dispatcher.governor.lane import Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Session
+from headrace.dispatcher.governor.restraints import RestraintPolicy, Restraints
 from headrace.dispatcher.governor.standing import Touched
 from headrace.dispatcher.governor.timeline import Timeline
 from headrace.dispatcher.governor.timing import Timing
@@ -39,7 +40,13 @@ class Owner:
     """Everything that the owner of `epoch` knows."""
 
     def __init__(
-        self, epoch: Epoch, tree: Tree, policy: AllocationPolicy, timing: Timing, now_ms: int
+        self,
+        epoch: Epoch,
+        tree: Tree,
+        policy: AllocationPolicy,
+        timing: Timing,
+        now_ms: int,
+        restraint: RestraintPolicy | None = None,
     ) -> None:
         """`epoch` stands in the log as this owner's."""
         self.epoch = epoch
@@ -50,7 +57,10 @@ class Owner:
         """Sessions with credits that the log does not tell of."""
         self.pressed = False
         """Whether a report told what is worth a tick at once: a queue began, or a sought seat is free."""
+        self.restraints = Restraints(self.ledger, restraint)
         self._allocation = Allocation(self.ledger, policy)
+        self._allocation.shares.append(self.restraints.share)
+        self._allocation.granted = self.restraints.granted
         self._beats = 0
         self._beat_ms: int | None = None
         self._unread: dict[int, int] = {}
@@ -90,6 +100,7 @@ class Owner:
         session.heard_ms = max(session.heard_ms, stamp_ms)
         session.silent = False
         session.ending = report.last
+        self.restraints.hear(report, stamp_ms)
         if session.known and queued:
             self._queue(session, report)
 
@@ -108,7 +119,7 @@ class Owner:
         return End(self.epoch, session.name, stamp_ms, residual)
 
     def hold_back(self, pace: Pace) -> None:
-        """Ask `pace` before each grant how much of its speed a deployment may have."""
+        """Ask `pace`, too, at each tick how much of its speed a deployment may have."""
         self._allocation.hold_back(pace)
 
     def hold(self, held: Held) -> None:
@@ -118,6 +129,7 @@ class Owner:
     def change(self, tree: Tree) -> None:
         """The limits are others from now on."""
         self.ledger.replant(tree)
+        self.restraints.limits.replant()
         self._allocation.replant()
 
     def shut(self, now_ms: int) -> None:
@@ -164,6 +176,9 @@ class Owner:
             self._tidy_ms = now_ms + TIDY_MS
             self._forget_idle()
         self._listen(now_ms)
+        if self.restraints.apply(now_ms):
+            self._allocation.relearn()
+        records += self.restraints.limits.due(self.epoch, now_ms)
         grants = self._state(self._allocation.tick(now_ms), now_ms)
         if grants:
             records.append(Grants(self.epoch, grants))

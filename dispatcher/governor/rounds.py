@@ -20,16 +20,31 @@ from headrace.dispatcher.governor.queues import Queue
 from headrace.dispatcher.governor.reservation import Reservation, reserve
 from headrace.dispatcher.governor.standing import Touched
 from headrace.schemas.limits import Units, Want
+from headrace.schemas.names import DeploymentName
 
 Paid = Callable[[float], None]
 """Told of each grant what part of the limit it took."""
+Share = Callable[[DeploymentName, int], float]
+"""What part of its usual pace a deployment goes at, at a time: 0, nothing is granted for it."""
+
+Granted = Callable[[DeploymentName, int], None]
+"""Told of each request that was granted."""
 
 
 class Round:
     """One tick. `closed` has the scopes in which somebody waits for room."""
 
-    def __init__(self, ledger: Ledger, now_ms: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        now_ms: int,
+        share: Share = lambda _, __: 1.0,
+        granted: Granted = lambda _, __: None,
+    ) -> None:
         """Nothing was granted yet."""
+        self._granted = granted
+        self._share = share
+        self._shares: dict[DeploymentName, float] = {}
         self._ledger = ledger
         self._now_ms = now_ms
         self.closed: set[Node] = set()
@@ -44,6 +59,13 @@ class Round:
     def pay_floor(self, lane: Lane, waiting: Sequence[Contender], paid: Paid) -> None:
         """Grant to one lane what it is owed."""
         self._serve(lane, waiting, paid, floor=True)
+
+    def share(self, deployment: DeploymentName) -> float:
+        """The part of its usual pace that a deployment goes at in this tick."""
+        share = self._shares.get(deployment)
+        if share is None:
+            share = self._shares[deployment] = self._share(deployment, self._now_ms)
+        return share
 
     def _serve(self, lane: Lane, waiting: Sequence[Contender], paid: Paid, *, floor: bool) -> None:
         crowd = Counter(node for contender in waiting for node in contender.path)
@@ -136,7 +158,7 @@ class Round:
         if any(counter > self._dry.get(node, counter) for node in contender.path):
             # It would get ahead of another only since not all of that one's requests are told.
             return False
-        return lane.may_go(contender, self._now_ms)
+        return lane.may_go(contender, self._now_ms, self.share(contender.flow.deployment))
 
     def _try(
         self, lane: Lane, contender: Contender, queue: Queue, want: Want, paid: Paid
@@ -150,6 +172,7 @@ class Round:
             queue.skip()
             return None
         self._ledger.grant(queue.session.name, contender.flow, need)
+        self._granted(contender.flow.deployment, self._now_ms)
         queue.granted(want)
         cost = contender.cost(need)
         contender.turn.counter += cost / contender.turn.weight

@@ -1,19 +1,36 @@
 """Credits in reserve: while there is room, a request that comes alone waits for nobody."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from headrace.dispatcher.governor.contenders import Contender
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.node import Node
 from headrace.dispatcher.governor.queues import Queue, Session
 from headrace.schemas.limits import Flow, Units
+from headrace.schemas.names import DeploymentName
 
 Touched = dict[Session, set[Flow]]
 """Accounts that were changed in a tick, by session."""
 
 MOST: Final = 8
 """Requests in reserve for one session and flow; more would not come within a tick."""
+
+
+SLOW: Final = 0.5
+"""At a smaller part of its pace a deployment has just rested, or is about to be tried."""
+
+
+class Tick(Protocol):
+    """What a reserve must know of the present tick."""
+
+    closed: set[Node]
+    """Scopes in which somebody waits for room."""
+    touched: Touched
+
+    def share(self, deployment: DeploymentName) -> float:
+        """The part of its usual pace that a deployment goes at."""
+        ...
 
 
 class Standing:
@@ -25,10 +42,9 @@ class Standing:
         self._share = share
         self._load = load
 
-    def keep(
-        self, contenders: Iterable[Contender], closed: set[Node], held: set[Flow], touched: Touched
-    ) -> None:
-        """Fill up the reserves, or end them where others need the room, or nothing may be sent (`held`)."""
+    def keep(self, contenders: Iterable[Contender], held: set[Flow], tick: Tick) -> None:
+        """Fill up the reserves, or end them where others need the room or nothing may be sent (`held`)."""
+        closed, touched = tick.closed, tick.touched
         left: dict[tuple[Session, str], float] = {}
         for contender in contenders:
             asking = [one for one in contender.queues.values() if one.usual or one.account.keep]
@@ -36,8 +52,9 @@ class Standing:
                 continue
             busy = (
                 contender.flow in held
+                or tick.share(contender.flow.deployment) < SLOW
                 or not closed.isdisjoint(contender.path)
-                or any(node.load() > self._load for node in contender.path)
+                or any(n.load() > self._load for n in contender.path if not n.scope.shadow)
             )
             for queue in asking:
                 where = (queue.session, contender.flow.deployment)

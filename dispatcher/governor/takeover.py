@@ -11,7 +11,15 @@ from heapq import merge
 
 from headrace.dispatcher.governor.epochs import Epochs
 from headrace.dispatcher.governor.owner import Owner
-from headrace.schemas.limits import Beat, Claim, Command, End, Grants, Report
+from headrace.schemas.limits import (
+    Beat,
+    Claim,
+    Command,
+    End,
+    Grants,
+    Learned,
+    Report,
+)
 
 Stamped = tuple[int, Command]
 Heard = tuple[int, Report]
@@ -93,5 +101,7 @@ def _restore(owner: Owner, command: Command, stamp_ms: int) -> None:
             ended = owner.sessions.get(command.session)
             if ended is not None and ended.over_ms is None:
                 owner.end(ended, command.stamp_ms)
+        case Learned():
+            owner.restraints.limits.take(command)
         case Beat():
             owner.ledger.advance(stamp_ms)

@@ -69,6 +69,8 @@ class Scope:
     """Those that are not meant, where all others are."""
     part_of: str = ""
     """Of what is left where others have a reserve: the name of the scope that it is reserved of."""
+    shadow: bool = False
+    """What it would refuse is counted and not refused."""
 
     def __post_init__(self) -> None:
         """Refuse a window in which nothing could happen."""

@@ -33,6 +33,7 @@ from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.operated import Operated
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.ports import Reader, TakeCancel
 from headrace.dispatcher.reports import Reports
 from headrace.dispatcher.tenure import Tenure
@@ -53,6 +54,7 @@ class Wiring:
         metrics: Metrics,
         log: Log,
         breakers: Breakers,
+        overheard: Overheard,
         in_hand: Credits | None = None,
     ) -> None:
         """`in_hand`: where anything is limited."""
@@ -96,7 +98,7 @@ class Wiring:
             self.topics, breakers, self._follower, clock=clock, woken=self.sources.wake, log=log
         )
         self._reports = ReportChannel(
-            Reports(name, breakers, in_hand),
+            Reports(name, breakers, overheard, in_hand),
             topics=self.topics,
             outbox=self._control,
             clock=clock,

@@ -1,5 +1,9 @@
 """The section about the governor."""
 
+from typing import Literal
+
+from pydantic import Field
+
 from headrace.schemas.config.section import Address, Section
 
 
@@ -8,3 +12,5 @@ class GovernorConfig(Section):
 
     metrics_listen: Address = "0.0.0.0:9095"
     """Where metrics and health are read; port 0 takes a free one."""
+    shadow: list[Literal["rests", "learned_limits"]] = Field(default_factory=list)
+    """Rules that only count what they would have held back, and hold nothing back."""

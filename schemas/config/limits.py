@@ -33,6 +33,8 @@ class Rates(Section):
     """Tokens that are reserved for answers (`models.*.reserve`), less what was not used."""
     tokens_per_minute: PerMinute | None = None
     """Both together."""
+    shadow: bool = False
+    """Try these limits out: what they would have held back is counted, and nothing is held back."""
 
 
 class Limits(Rates):

@@ -14,6 +14,7 @@ from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward
 from headrace.dispatcher.repeats import Repeats
@@ -92,6 +93,7 @@ def attempts_that_must_not_call(owner: Tenure) -> Attempts:
         ambiguous=AmbiguousPolicy(),
         fleet=Fleet(process("own")),
         breakers=cast("Breakers", None),
+        overheard=Overheard(),
     )
 
 

@@ -12,6 +12,7 @@ from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Call, CallEnd, Forward
 from headrace.dispatcher.repeats import Repeats
@@ -62,6 +63,7 @@ def attempts() -> Attempts:
         ambiguous=AmbiguousPolicy(),
         fleet=Fleet(process("own")),
         breakers=cast("Breakers", None),
+        overheard=Overheard(),
     )
 
 

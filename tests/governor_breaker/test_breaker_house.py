@@ -4,6 +4,7 @@ import msgspec
 
 from headrace.dispatcher.governor.breaker.house import CONFIGURED, GONE_MS, House, Order
 from headrace.dispatcher.governor.breaker.policy import BreakerPolicy
+from headrace.dispatcher.governor.cooldown import Cooldown
 from headrace.schemas.breaker_log import BreakerLog
 from headrace.schemas.breakers import PAST, ProbeEnd, Row, State, Transition, Why, encode, key_of
 from headrace.schemas.cohorts import Cell, Counts
@@ -190,6 +191,18 @@ def test_a_reset_closes_once_and_not_again_at_each_takeover() -> None:
     successor = House(3, POLICIES, {row.deployment: row for row in rows}, State.CLOSED)
     successor.orders = one.orders
     assert successor.tick(later_ms, HALF)[1] == []
+
+
+def test_a_row_tells_of_a_new_rest_once() -> None:
+    rests = {EAST: Cooldown()}
+    one = house()
+    one.rests = lambda name: rests.get(name, Cooldown())
+    one.tick(NOW_MS, HALF)
+    rests[EAST] = Cooldown(NOW_MS, NOW_MS + 5_000, 1)
+    ((row,), moved) = one.tick(NOW_MS, HALF)
+    assert (row.rest_began_ms, row.rest_until_ms, row.rest_times) == (NOW_MS, NOW_MS + 5_000, 1)
+    assert (row.state, moved) == (State.CLOSED, [])
+    assert one.tick(NOW_MS + 100, HALF)[0] == []
 
 
 def test_what_cannot_be_read_in_a_report_changes_nothing() -> None:

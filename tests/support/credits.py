@@ -1,12 +1,16 @@
 """An owner and holders that exchange their records at once, on one clock."""
 
+import msgspec
+
 from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.holder import Holder, Ticket
 from headrace.dispatcher.governor.owner import Owner
 from headrace.dispatcher.governor.tree import Tree
+from headrace.dispatcher.overheard import Overheard
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Beat, Claim, Command, Epoch, Flow, Report, Want
 from headrace.schemas.names import LaneName
+from headrace.schemas.tellings import encode
 from support.limits import TIMING
 
 LANES = (LaneName("interactive"), LaneName("standard"), LaneName("batch"))
@@ -24,6 +28,7 @@ class Bench:
         self.reports: list[tuple[int, Report]] = []
         self.holders = {name: Holder(ProcessId(name), TIMING, 0) for name in names}
         self.cut_off: set[str] = set()
+        self.heard = {name: Overheard() for name in names}
         for holder in self.holders.values():
             holder.take(self.commands[0][1], 0)
 
@@ -36,8 +41,11 @@ class Bench:
         """Reports go up, grants come down."""
         self.now += ms
         for name, holder in self.holders.items():
-            if name not in self.cut_off and holder.due_ms() <= self.now:
+            due = holder.due_ms() <= self.now or self.heard[name].left_ms(self.now) == 0
+            if name not in self.cut_off and due:
                 report = holder.report(self.now)
+                told = encode(self.heard[name].tell(self.now))
+                report = msgspec.structs.replace(report, headers=told)
                 self.reports.append((self.now, report))
                 self.owner.hear(report, self.now)
         for command in self.owner.tick(self.now):

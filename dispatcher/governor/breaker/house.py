@@ -6,12 +6,15 @@ A dispatcher that has told of nothing for `GONE_MS` while calls of it were open 
 tell nothing any more: they would look as if they hung.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
+
+import msgspec
 
 from headrace.dispatcher.governor.breaker import machine
 from headrace.dispatcher.governor.breaker.deployment import DeploymentBreaker
 from headrace.dispatcher.governor.breaker.policy import BreakerPolicy
+from headrace.dispatcher.governor.cooldown import Cooldown
 from headrace.schemas.breakers import Row, State, Transition
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Report
@@ -51,7 +54,9 @@ class House:
             name: DeploymentBreaker(name, epoch, policy, rows.get(name))
             for name, policy in policies.items()
         }
-        self._published: dict[DeploymentName, tuple[machine.Breaker, float]] = {}
+        self.rests: Callable[[DeploymentName], Cooldown] = lambda _: Cooldown()
+        """The last rest of each, which its row tells as well."""
+        self._published: dict[DeploymentName, tuple[machine.Breaker, float, Cooldown]] = {}
         self._wishes: dict[DeploymentName, dict[ProcessId, int]] = {}
         self._heard: dict[ProcessId, int] = {}
         self._reset_ms: dict[DeploymentName, int] = {}
@@ -136,10 +141,11 @@ class House:
     def _changed(self, now_ms: int) -> list[Row]:
         rows: list[Row] = []
         for name, breaker in self._breakers.items():
-            now = (breaker.breaker, breaker.allowance(now_ms).share)
+            rest = self.rests(name)
+            now = (breaker.breaker, breaker.allowance(now_ms).share, rest)
             if self._published.get(name) != now:
                 self._published[name] = now
-                rows.append(breaker.row(now_ms))
+                rows.append(rested(breaker.row(now_ms), rest))
         return rows
 
     def _forget(self, now_ms: int) -> None:
@@ -150,3 +156,10 @@ class House:
             del self._heard[who]
             for breaker in self._breakers.values():
                 breaker.gone(who, now_ms)
+
+
+def rested(row: Row, rest: Cooldown) -> Row:
+    """A row with the deployment's last rest in it."""
+    return msgspec.structs.replace(
+        row, rest_began_ms=rest.began_ms, rest_until_ms=rest.until_ms, rest_times=rest.times
+    )

@@ -7,43 +7,23 @@ spent and when it will be there again tell it together.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from headrace.dispatcher.policy import retry_after
+from headrace.schemas.tellings import Dimension, Window
 
 
-class Dimension(StrEnum):
-    """What is limited."""
-
-    REQUESTS = "requests"
-    TOKENS = "tokens"
-    INPUT_TOKENS = "input_tokens"
-    OUTPUT_TOKENS = "output_tokens"
-
-
-class Window(msgspec.Struct, frozen=True):
-    """One limit, as far as it was told."""
-
-    dimension: Dimension
-    per_ms: int | None = None
-    """Its length, where the header's name tells."""
-    limit: int | None = None
-    remaining: int | None = None
-    reset_ms: int | None = None
-    """How long until all of it is there again."""
-
-    def lasts(self, ms: int) -> bool:
-        """Whether its length is `ms`, by its name or by what is spent and when that comes back."""
-        if self.per_ms is not None or not self.limit or self.reset_ms is None:
-            return self.per_ms == ms
-        spent = self.limit - (self.limit if self.remaining is None else self.remaining)
-        if spent <= 0:
-            return False
-        return abs(self.reset_ms * self.limit / spent / ms - 1) <= TOLERANCE
+def limit_of(windows: Iterable[Window], dimension: Dimension, per_ms: int) -> int | None:
+    """The limit of that dimension in a window of that length; None where it is not told."""
+    limits = [
+        window.limit
+        for window in windows
+        if window.dimension is dimension and window.limit and window.lasts(per_ms)
+    ]
+    return min(limits, default=None)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -54,17 +34,10 @@ class Told(msgspec.Struct, frozen=True):
     """How long to wait before the next call."""
 
     def limit(self, dimension: Dimension, per_ms: int) -> int | None:
-        """The limit of that dimension in a window of that length; None where it is not told."""
-        limits = [
-            window.limit
-            for window in self.windows
-            if window.dimension is dimension and window.limit and window.lasts(per_ms)
-        ]
-        return min(limits, default=None)
+        """See `limit_of`."""
+        return limit_of(self.windows, dimension, per_ms)
 
 
-TOLERANCE: Final = 0.1
-"""Resets are rounded, often up to a second."""
 MOST_HEADERS: Final = 32
 _NAME: Final = re.compile(r"(?:x|anthropic)-ratelimit-([a-z-]{1,64})")
 _PERIODS_MS: Final = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}

@@ -6,8 +6,8 @@ to the same epoch and do not cut again, however many there were in flight. From 
 along a cubic (RFC 9438): quickly at first, flat around the *peak*, the amount at which the 429 came,
 and beyond it ever faster, so that a limit that was raised is found within minutes.
 
-The peak is what was spent when the 429 came, but at least 0.7 of the limit then in force: one odd 429 on
-a quiet key does not close it.
+The peak is a little less than what was spent when the 429 came, but at least 0.7 of the limit then in
+force: one odd 429 on a quiet key does not close it.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,9 @@ class LearnPolicy:
     """How far a 429 cuts, and how long the way back to the peak takes."""
 
     cut: float = 0.7
-    regrow_ms: int = 150_000
+    regrow_ms: int = 240_000
+    shy: float = 0.985
+    """The peak lies so far below what was spent: that was already too much, and the way across is long."""
     least: float = 1.0
     """Requests: one must remain, or nothing is learned any more. Tokens: the largest request."""
     shadow: bool = False
@@ -28,7 +30,7 @@ class LearnPolicy:
 
     def __post_init__(self) -> None:
         """Refuse a cut that cuts nothing or everything."""
-        if not 0 < self.cut < 1 or self.regrow_ms < 1 or self.least <= 0:
+        if not 0 < self.cut < self.shy <= 1 or self.regrow_ms < 1 or self.least <= 0:
             raise ValueError("a cut lies between 0 and 1, times and least limits above 0")
 
 
@@ -72,7 +74,7 @@ def after_429(
     known = learned(limit, now_ms, policy)
     if spent > known or (limit.cuts and started_ms <= limit.cut_at_ms):
         return limit
-    peak = max(spent, policy.cut * known, policy.least)
+    peak = max(policy.shy * spent, policy.cut * known, policy.least)
     return msgspec.structs.replace(limit, peak=peak, cut_at_ms=now_ms, cuts=limit.cuts + 1)
 
 

@@ -137,3 +137,27 @@ def test_nothing_is_refused_that_an_operator_lets_pass(state: State) -> None:
     one = switch(state)
     fail(one, 5)
     assert let(one) == 1
+
+
+@pytest.mark.parametrize("state", [State.CLOSED, State.METRICS_ONLY, State.DISABLED])
+def test_a_deployment_that_rests_is_let_alone_in_any_state_and_then_begun_slowly(
+    state: State,
+) -> None:
+    until_ms = NOW_MS + 5_000
+    one = switch(state, rest_began_ms=NOW_MS, rest_until_ms=until_ms, rest_times=1)
+    assert one.refuses_some(NOW_MS)
+    assert one.until_ms(NOW_MS) == until_ms
+    assert not one.lets_any(until_ms - 1)
+    shares = [let(one, until_ms + 1_000 * second) for second in range(4)]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.2
+    assert shares[-1] == 1
+    assert not one.refuses_some(until_ms + 3_000)
+
+
+def test_no_probe_is_sent_to_one_that_rests() -> None:
+    probe = Probe(1, OWN, NOW_MS + 30_000)
+    rest = {"rest_began_ms": NOW_MS, "rest_until_ms": NOW_MS + 5_000, "rest_times": 1}
+    one = switch(State.HALF_OPEN, probes=(probe,), issued=1, share=0.0, **rest)
+    assert let(one) == 0
+    assert let(one, NOW_MS + 5_000) == 1

@@ -17,6 +17,7 @@ from headrace.dispatcher.governor.holder import Holder
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.kafka.reports import MOST_UNACKED, ReportChannel
+from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.reports import Reports
 from headrace.dispatcher.seats import Seats
 from headrace.schemas.config.model import Config
@@ -63,7 +64,7 @@ async def telling(broker: Broker) -> AsyncIterator[tuple[ReportChannel, Holder]]
     config = Config.model_validate({"deployments": [EAST]})
     in_hand = Credits(holder, FlowQueues([], 0.1), Seats([]), Governed(config))
     channel = ReportChannel(
-        Reports(process("own"), Breakers(config, process("own")), in_hand),
+        Reports(process("own"), Breakers(config, process("own")), Overheard(), in_hand),
         topics=Topics("t."),
         outbox=cast("Outbox", broker),
         clock=clock,

@@ -1,0 +1,116 @@
+"""What the ends of calls tell of limits, as it is told to the governor."""
+
+from collections.abc import Mapping
+
+from headrace.dispatcher.overheard import LOOK_MS, TOLD_MS, Overheard
+from headrace.dispatcher.ports import Break, CallEnd
+from headrace.schemas.names import DeploymentName, RequestId
+from headrace.schemas.tellings import (
+    MOST_REFUSALS,
+    Dimension,
+    Refused,
+    Telling,
+    Window,
+    decode,
+    encode,
+)
+
+D = DeploymentName("d")
+NOW_MS = 1_800_000_000_000
+HEADERS = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0"}
+WINDOW = Window(Dimension.REQUESTS, None, 60, 0)
+
+
+def end(
+    heard: Overheard,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    at_ms: int = 1_000,
+    body: bytes = b"",
+    broken: Break | None = None,
+) -> None:
+    """A call of 400 ms ends at `at_ms`."""
+    heard.ended(
+        D,
+        RequestId("a"),
+        CallEnd(status=status, headers=headers or {}, body=body, broken=broken),
+        began_ms=at_ms - 400,
+        mono_ms=at_ms,
+        now_ms=NOW_MS,
+    )
+
+
+def only(heard: Overheard, at_ms: int) -> Telling:
+    """All that is told, of one deployment, as the governor reads it."""
+    told = decode(encode(heard.tell(at_ms)))
+    assert told is not None
+    (telling,) = told
+    return telling
+
+
+def test_an_answer_that_tells_nothing_leaves_nothing() -> None:
+    heard = Overheard()
+    end(heard)
+    end(heard, headers={"openai-version": "1"})
+    end(heard, 500)
+    end(heard, 0, broken=Break.NOT_SENT)
+    assert heard.tell(1_000) == []
+
+
+def test_headers_are_told_with_their_age_until_they_are_old() -> None:
+    heard = Overheard()
+    end(heard, headers=HEADERS)
+    told = only(heard, 1_300)
+    assert (told.windows, told.windows_ago_ms) == ([WINDOW], 300)
+    assert heard.tell(1_001 + TOLD_MS) == []
+
+
+def test_headers_are_read_a_few_times_a_second() -> None:
+    heard = Overheard()
+    end(heard, headers=HEADERS)
+    later = {**HEADERS, "x-ratelimit-limit-requests": "50"}
+    end(heard, headers=later, at_ms=999 + LOOK_MS)
+    assert only(heard, 1_500).windows == [WINDOW]
+    end(heard, headers=later, at_ms=1_000 + LOOK_MS)
+    assert only(heard, 1_500).windows[0].limit == 50
+
+
+def test_a_refusal_is_told_at_once_with_what_it_asks_and_what_is_spent() -> None:
+    heard, stirred = Overheard(), []
+    heard.stirred = lambda: stirred.append(True)
+    end(heard, 429, {**HEADERS, "retry-after": "3"})
+    assert heard.left_ms(1_000) == 0
+    told = only(heard, 1_200)
+    assert stirred == [True]
+    assert heard.left_ms(1_500) == 700
+    (refused,) = told.refusals
+    who = refused.request
+    assert refused == Refused(1, True, who, 600, 200, 3_000, [Dimension.REQUESTS])
+    assert (told.limited, told.overloaded) == (1, 0)
+
+
+def test_overloads_and_quotas_are_told_apart_from_limits_and_money() -> None:
+    heard = Overheard()
+    end(heard, 529)
+    end(heard, 503, body=b'{"error": {"code": "slow_down"}}')
+    end(
+        heard,
+        429,
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2h"},
+        body=b'{"error": {"code": "daily_limit_exceeded"}}',
+    )
+    end(heard, 429, body=b'{"error": {"code": "insufficient_quota"}}')
+    end(heard, 503)
+    told = only(heard, 1_000)
+    assert (told.limited, told.overloaded) == (0, 3)
+    assert [one.asked_ms for one in told.refusals] == [None, None, 7_200_000]
+
+
+def test_of_many_refusals_the_newest_are_told_and_all_are_counted() -> None:
+    heard = Overheard()
+    for _ in range(100):
+        end(heard, 429)
+    told = only(heard, 1_000)
+    assert told.limited == 100
+    assert [one.number for one in told.refusals] == list(range(101 - MOST_REFUSALS, 101))
