@@ -7,7 +7,7 @@ delay topics and not the dead letters. A repeat that a throttling upstream asked
 the upstream paces those itself.
 
 Each process keeps its own. First calls are counted where they are made, so the shares of all
-processes add up to the fleet's share; only the floor is there once for each process.
+processes add up to the fleet's share; the floor is divided by the number of processes that live.
 """
 
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ class RetryBudget:
         self._policy = policy
         self._seconds = [0] * WINDOW_S
         """First calls by second, the last minute of them."""
+        self._processes = 1
         self._second = 0
         self._calls = 0
         self._refilled_s: float | None = None
@@ -45,7 +46,18 @@ class RetryBudget:
     @property
     def _most(self) -> float:
         """A minute's worth: as much as can be saved up."""
-        return self._policy.share * self._calls + self._policy.floor_per_s * WINDOW_S
+        return self._policy.share * self._calls + self._floor_per_s * WINDOW_S
+
+    @property
+    def _floor_per_s(self) -> float:
+        return self._policy.floor_per_s / self._processes
+
+    def divide(self, processes: int, now_s: float) -> None:
+        """So many processes have the floor together, from now on."""
+        if processes != self._processes:
+            self._refill(now_s)
+            self._processes = processes
+            self._credits = min(self._credits, self._most)
 
     def first_call(self, now_s: float) -> None:
         """A request is called for the first time."""
@@ -70,7 +82,7 @@ class RetryBudget:
         self._turn(int(now_s))
         last_s = now_s if self._refilled_s is None else self._refilled_s
         self._refilled_s = now_s
-        self._credits += (now_s - last_s) * self._policy.floor_per_s
+        self._credits += (now_s - last_s) * self._floor_per_s
         self._credits = min(self._credits, self._most)
 
     def _turn(self, second: int) -> None:

@@ -27,6 +27,8 @@ class Fleet:
         """How far the log has gone on, gaps shortened."""
         self._newest_ms = 0
         self._last_ms: dict[ProcessId, int] = {}
+        self.living = 1
+        """How many processes live, this one included, as of its own last beat."""
         self._own_sent_s = float("-inf")
         self.lapses = 0
         """How often more than `FENCE_S` lay between two beats of its own: others may have taken over."""
@@ -41,6 +43,7 @@ class Fleet:
             self.lapses += known and beat.sent_ms / 1000 - self._own_sent_s > FENCE_S
             self._own_sent_s = max(self._own_sent_s, beat.sent_ms / 1000)
             self._forget()
+            self.living = sum(map(self.alive, list(self._last_ms)))
 
     def alive(self, process: ProcessId) -> bool:
         """Whether calls of `process` may still be running."""

@@ -129,7 +129,7 @@ def _attempts(parts: Parts, settlement: Settlement, ambiguous: AmbiguousPolicy) 
     kafka = parts.kafka
     return Attempts(
         upstream=parts.upstream,
-        repeats=Repeats(parts.config.models),
+        repeats=Repeats(parts.config.models, lambda: parts.fleet.living),
         replies=kafka.replies,
         settlement=settlement,
         journals=kafka.journals,

@@ -3,7 +3,7 @@
 No I/O. The rules are in `policy/`; this keeps what they need from one call to the next.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from headrace.dispatcher.budget import BudgetPolicy, RetryBudget
 from headrace.dispatcher.policy.retry import RetryPolicy, Tried, after_call
@@ -17,16 +17,24 @@ from headrace.schemas.names import ModelName, Outcome
 class Repeats:
     """Judges calls of all models of one process. `now_s` is monotonic."""
 
-    def __init__(self, models: Mapping[ModelName, ModelConfig]) -> None:
-        """`models` need not name all: the others have the defaults."""
+    def __init__(
+        self,
+        models: Mapping[ModelName, ModelConfig],
+        processes: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """`models` need not name all: the others have the defaults.
+
+        `processes`: how many have the floors of all budgets together.
+        """
         self._models = models
+        self._processes = processes
         self._policies: dict[ModelName, RetryPolicy] = {}
         self._budgets: dict[ModelName, RetryBudget] = {}
         self._times = ServiceTimes()
 
     def first_call(self, model: ModelName, now_s: float) -> None:
         """A request is called for the first time."""
-        self._budget(model).first_call(now_s)
+        self._budget(model, now_s).first_call(now_s)
 
     def slow_ms(self, model: ModelName) -> int:
         """Nine of ten good calls of `model` end within it; 0 while none is known."""
@@ -46,7 +54,7 @@ class Repeats:
         outage: bool = False,
     ) -> After:
         """The verdict on a call that took `call_ms`; see `after_call`."""
-        budget = self._budget(model)
+        budget = self._budget(model, now_s)
         good = end.answered and end.status < 300
         verdict = after_call(
             end,
@@ -67,10 +75,11 @@ class Repeats:
             self._times.cut(model, call_ms)
         return verdict
 
-    def _budget(self, model: ModelName) -> RetryBudget:
+    def _budget(self, model: ModelName, now_s: float) -> RetryBudget:
         known = self._budgets.get(model)
         if known is None:
             known = self._budgets[model] = self._open(model)
+        known.divide(max(1, self._processes()), now_s)
         return known
 
     def _open(self, model: ModelName) -> RetryBudget:

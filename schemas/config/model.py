@@ -187,7 +187,7 @@ class RetryConfig(Section):
     budget: Annotated[float, Field(ge=0, le=10)] = 0.2
     """Repeats of failed calls for each first call of the last minute; beyond it repeats wait."""
     budget_floor_per_s: Annotated[float, Field(gt=0, le=100_000)] = 10
-    """Repeats a second that are allowed besides, per dispatcher process."""
+    """Repeats a second that are allowed besides, by all dispatchers together."""
 
 
 class ModelConfig(Section):

@@ -96,3 +96,17 @@ def test_there_is_always_a_time_for_the_next_repeat(script: list[tuple[str, floa
                 budget.spend(now_s)
                 owed += 1
         assert 0 <= budget.wait_ms(now_s) <= (owed + 1) * 1000 / STRICT.floor_per_s
+
+
+def test_the_floor_is_divided_among_the_processes_that_live() -> None:
+    budgets = [RetryBudget(BudgetPolicy(share=0.0, floor_per_s=8.0)) for _ in range(8)]
+    for budget in budgets:
+        budget.divide(8, 0.0)
+    granted = 0
+    for second in range(600):
+        for budget in budgets:
+            while budget.wait_ms(float(second)) == 0:
+                budget.spend(float(second))
+                granted += 1
+    # A minute's worth at the start, and then eight a second by all of them together.
+    assert granted == 8 * (60 + 599)

@@ -131,3 +131,12 @@ def test_a_lapse_is_counted_when_own_beats_come_back_after_a_pause() -> None:
     for sent_ms in (0, 1_000, 4_001, 5_000):
         own.beat(Beat(process("own"), sent_ms), sent_ms)
     assert own.lapses == 1
+
+
+def test_it_counts_who_lives_at_its_own_beats() -> None:
+    fleet = Fleet(OWN)
+    fleet.beat(Beat(OTHER, 0), 1_000)
+    beats(fleet, of="own", first_ms=2_000, count=5)
+    assert fleet.living == 2
+    fleet.beat(Beat(OWN, 0), 7_000)
+    assert fleet.living == 1
