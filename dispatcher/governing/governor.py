@@ -206,11 +206,11 @@ class Governor:
         self._metrics.heard()
         self._reports_time.observe(stamp_ms, self._mono_ms())
         news = self._breakers.hear(report, stamp_ms)
+        owner.now_ms(self._now_ms(), self._mono_ms())
         if report.session != NO_SESSION:
-            owner.now_ms(self._now_ms(), self._mono_ms())
             owner.hear(report, stamp_ms)
         else:
-            owner.restraints.hear(report, stamp_ms)
+            owner.overhear(report, stamp_ms)
         news = tell(owner.restraints.news(), self._log) or news
         if news or owner.pressed or any(told.want for told in report.flows):
             self._stir()

@@ -104,6 +104,10 @@ class Owner:
         if session.known and queued:
             self._queue(session, report)
 
+    def overhear(self, report: Report, stamp_ms: int) -> None:
+        """Take what a dispatcher that asks for no credits tells of upstreams."""
+        self.restraints.hear(report, self.timeline.stamp_ms(stamp_ms))
+
     def meet(self, name: SessionId, *, known: bool, stamp_ms: int) -> Session:
         """A session that was not heard of before."""
         session = Session(name, known=known, heard_ms=stamp_ms)
