@@ -20,7 +20,7 @@ from headrace.dispatcher.governing.breakers import Breakers
 from headrace.dispatcher.governing.governor import Governor
 from headrace.dispatcher.governing.metrics import Metrics
 from headrace.dispatcher.governor.changed import changed
-from headrace.dispatcher.governor.configured import policy_of, restraint_of, tree_of
+from headrace.dispatcher.governor.configured import policy_of, tree_of
 from headrace.dispatcher.governor.tree import Tree
 from headrace.dispatcher.kafka.limit_log import LimitLog
 from headrace.schemas.config.load import load
@@ -62,7 +62,6 @@ class App:
             clock=clock,
             metrics=metrics,
             log=log,
-            restraint=restraint_of(config),
         )
         self._config, self._configured = config, tree
         self.governor.operated.listeners.append(self._obey)

@@ -21,7 +21,6 @@ from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.epochs import Contest
 from headrace.dispatcher.governor.outlook import Outlooks
 from headrace.dispatcher.governor.owner import Owner
-from headrace.dispatcher.governor.restraints import RestraintPolicy
 from headrace.dispatcher.governor.takeover import Heard, reaches, take_over
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
@@ -59,9 +58,7 @@ class Governor:
         clock: BrokerTime,
         metrics: Metrics,
         log: Log,
-        restraint: RestraintPolicy | None = None,
     ) -> None:
-        self._restraint = restraint
         self.owner: Owner | None = None
         self.operated = Operated(log)
         self._outlooks = Outlooks(policy.weights)
@@ -157,7 +154,6 @@ class Governor:
 
     def _tick(self, owner: Owner) -> None:
         self._append(owner.tick(owner.now_ms(self._now_ms(), self._mono_ms())))
-        tell(owner.restraints.news(), self._log)
         if self._turned_s - self._shown_s >= SHOWN_S:
             self._shown_s = self._turned_s
             self._metrics.observe(owner)
@@ -207,10 +203,7 @@ class Governor:
         self._reports_time.observe(stamp_ms, self._mono_ms())
         news = self._breakers.hear(report, stamp_ms)
         owner.now_ms(self._now_ms(), self._mono_ms())
-        if report.session != NO_SESSION:
-            owner.hear(report, stamp_ms)
-        else:
-            owner.overhear(report, stamp_ms)
+        owner.hear(report, stamp_ms)
         news = tell(owner.restraints.news(), self._log) or news
         if news or owner.pressed or any(told.want for told in report.flows):
             self._stir()
@@ -233,9 +226,7 @@ class Governor:
         now_ms, since_ms = self._now_ms(), self._since_ms(won)
         intact = reaches(past.first, since_ms - self._timing.prefix_ms)
         grants = [(one.stamp_ms, one.command) for one in past.grants]
-        owner = Owner(
-            won.command.epoch, self._tree, self._policy, self._timing, now_ms, self._restraint
-        )
+        owner = Owner(won.command.epoch, self._tree, self._policy, self._timing, now_ms)
         owner.hold(self._is_held)
         sessions = [one for one in self._past_reports if one[1].session != NO_SESSION]
         take_over(owner, grants, sessions, now_ms=now_ms, intact=intact)

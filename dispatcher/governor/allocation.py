@@ -9,6 +9,7 @@ from headrace.dispatcher.governor.lane import REST_MS, Lane, Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.lending import Lending
 from headrace.dispatcher.governor.queues import Queue, Session
+from headrace.dispatcher.governor.restraints import RestraintPolicy
 from headrace.dispatcher.governor.rounds import Granted, Paid, Round, Share
 from headrace.dispatcher.governor.scarcity import Scarcity
 from headrace.dispatcher.governor.standing import Standing, Touched
@@ -38,6 +39,9 @@ class AllocationPolicy:
     """Part of the limit that one dispatcher may hold in reserve."""
     standing_load: float = 0.8
     """Above this load nobody holds a reserve."""
+
+    restraint: RestraintPolicy = field(default_factory=RestraintPolicy)
+    """What upstreams' own refusals do."""
 
     def __post_init__(self) -> None:
         """Refuse a pace at which the limit could never be used."""

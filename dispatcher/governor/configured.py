@@ -57,10 +57,11 @@ def policy_of(config: Config) -> AllocationPolicy:
         tuple(config.lanes),
         {name: tenant.weight for name, tenant in config.tenants.items()},
         lower_share=config.dispatcher.lower_lane_share,
+        restraint=_restraint_of(config),
     )
 
 
-def restraint_of(config: Config) -> RestraintPolicy:
+def _restraint_of(config: Config) -> RestraintPolicy:
     """Which rules about upstreams' own limits are only tried out."""
     shadow = config.governor.shadow
     return RestraintPolicy(

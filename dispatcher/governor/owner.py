@@ -14,13 +14,14 @@ from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy
 from headrace.dispatcher.governor.lane import Pace
 from headrace.dispatcher.governor.ledger import Ledger
 from headrace.dispatcher.governor.queues import Session
-from headrace.dispatcher.governor.restraints import RestraintPolicy, Restraints
+from headrace.dispatcher.governor.restraints import Restraints
 from headrace.dispatcher.governor.standing import Touched
 from headrace.dispatcher.governor.timeline import Timeline
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
 from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import (
+    NO_SESSION,
     Beat,
     Command,
     End,
@@ -46,7 +47,6 @@ class Owner:
         policy: AllocationPolicy,
         timing: Timing,
         now_ms: int,
-        restraint: RestraintPolicy | None = None,
     ) -> None:
         """`epoch` stands in the log as this owner's."""
         self.epoch = epoch
@@ -57,7 +57,7 @@ class Owner:
         """Sessions with credits that the log does not tell of."""
         self.pressed = False
         """Whether a report told what is worth a tick at once: a queue began, or a sought seat is free."""
-        self.restraints = Restraints(self.ledger, restraint)
+        self.restraints = Restraints(self.ledger, policy.restraint)
         self._allocation = Allocation(self.ledger, policy)
         self._allocation.shares.append(self.restraints.share)
         self._allocation.granted = self.restraints.granted
@@ -82,6 +82,10 @@ class Owner:
         Not `queued`: newer ones tell what is queued.
         """
         stamp_ms = self.timeline.stamp_ms(stamp_ms)
+        if report.session == NO_SESSION:
+            # It asks for no credits, and tells of upstreams only.
+            self.restraints.hear(report, stamp_ms)
+            return
         session = self.sessions.get(report.session)
         if session is None:
             # Credits of an owner whose records are gone cannot be counted, so they must run out.
@@ -103,10 +107,6 @@ class Owner:
         self.restraints.hear(report, stamp_ms)
         if session.known and queued:
             self._queue(session, report)
-
-    def overhear(self, report: Report, stamp_ms: int) -> None:
-        """Take what a dispatcher that asks for no credits tells of upstreams."""
-        self.restraints.hear(report, self.timeline.stamp_ms(stamp_ms))
 
     def meet(self, name: SessionId, *, known: bool, stamp_ms: int) -> Session:
         """A session that was not heard of before."""

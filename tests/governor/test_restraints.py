@@ -1,6 +1,7 @@
 """What upstreams told, from the dispatcher that heard it to what the owner then grants."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
@@ -245,7 +246,8 @@ def test_a_limit_in_shadow_mode_counts_what_it_would_have_held_back() -> None:
 def test_rests_in_shadow_mode_are_counted_and_told_to_nobody() -> None:
     bench = Bench(limited(), "one", "two")
     policy = RestraintPolicy(CooldownPolicy(shadow=True), LearnPolicy(shadow=True))
-    bench.owner = Owner(Epoch(1), limited(), PLAIN, TIMING, 0, policy)
+    tried = replace(PLAIN, restraint=policy)
+    bench.owner = Owner(Epoch(1), limited(), tried, TIMING, 0)
     refuse_two(bench)
     bench.run(300)
     assert sent(bench, "two") == 0

@@ -69,10 +69,8 @@ class HiddenLimit:
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._number = count()
         tree = Tree((Scope("d", Caps(requests=configured), deployments=frozenset({D})),))
-        policy = RestraintPolicy(learn=learn or LearnPolicy())
-        self.owner = Owner(
-            Epoch(1), tree, AllocationPolicy(LANES), TIMING, self.now_ms, restraint=policy
-        )
+        policy = AllocationPolicy(LANES, restraint=RestraintPolicy(learn=learn or LearnPolicy()))
+        self.owner = Owner(Epoch(1), tree, policy, TIMING, self.now_ms)
         self._fleet = [Dispatcher(f"d{n}", self.now_ms) for n in range(dispatchers)]
         for one in self._fleet:
             one.holder.take(Claim(Epoch(1), ProcessId("g")), self.now_ms)
