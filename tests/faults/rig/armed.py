@@ -6,9 +6,10 @@
     kill=after:delay:1     SIGKILL when Kafka has acknowledged the 1st retry record
     crash=WORD             SIGSEGV when a body with WORD in it is decoded
     block_s=30             SIGUSR1 stops the event loop for so long
+    clock_s=-3600          the wall clock is wrong by so much, for all that asks Python for the time
 
 The kinds of records are `final`, `delay`, `dead`. Nothing of Headrace is replaced: the points are
-in the Kafka client, and in the decoder of bodies.
+in the Kafka client, in the decoder of bodies, and in the module `time`.
 """
 
 import asyncio
@@ -76,12 +77,19 @@ def arm_block(value: str) -> None:
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(float(value)))
 
 
+def arm_clock(value: str) -> None:
+    """See the module. The clock that only runs on is left alone, as in a step of the wall clock."""
+    off_s, wall, wall_ns = float(value), time.time, time.time_ns
+    time.time = lambda: wall() + off_s
+    time.time_ns = lambda: wall_ns() + round(off_s * 1e9)
+
+
 def die() -> None:
     """As kill -9 would."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-ARMS = {"kill": arm_kill, "crash": arm_crash, "block_s": arm_block}
+ARMS = {"kill": arm_kill, "crash": arm_crash, "block_s": arm_block, "clock_s": arm_clock}
 
 if __name__ == "__main__":
     arm(os.environ["RIG_ARMS"])

@@ -1,4 +1,4 @@
-"""An installation of real processes on a cluster: ingresses, dispatchers, the mock upstream.
+"""An installation of real processes on a cluster: ingresses, dispatchers, governors, the mock upstream.
 
 `Shape` says what of each there is. Every process is started and ended by itself; roles named in
 `proxied` reach Kafka by way of the proxies, and with `upstream_proxy` all model calls go through
@@ -45,12 +45,16 @@ class Shape:
 
     ingress: int = 1
     dispatchers: int = 2
+    governors: int = 0
+    """Without one no model is called that has limits by the minute."""
     seats: int = SEATS
     models: tuple[str, ...] = ("small",)
     mock: str = "latency_ms=100;sign=1"
     """Words for every call."""
     deployment: Mapping[str, object] = field(default_factory=dict)
     """Laid over each deployment."""
+    limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of the deployment of a model."""
     overlay: Mapping[str, object] = field(default_factory=dict)
     """Laid over the whole configuration."""
     proxied: frozenset[str] = frozenset()
@@ -74,12 +78,14 @@ class Fleet:
         self.mock_log = folder / CALLS
         self.ingress: list[Process] = []
         self.dispatchers: list[Process] = []
+        self.governors: list[Process] = []
         self.keys = {name: mint(Tenant(name), os.urandom(RANDOM_BYTES)) for name in TENANTS}
         """API key by tenant."""
         self._lifeline = Lifeline()
         self._opened = AsyncExitStack()
         names = [f"ingress-{n}" for n in range(1, shape.ingress + 1)]
         names += [f"dispatcher-{n}" for n in range(1, shape.dispatchers + 1)]
+        names += [f"governor-{n}" for n in range(1, shape.governors + 1)]
         ports = free_ports(2 * len(names) + 1)
         self._mock_port = ports.pop()
         self._ports = {name: (ports[2 * n], ports[2 * n + 1]) for n, name in enumerate(names)}
@@ -94,6 +100,7 @@ class Fleet:
             self._lay_out()
             opening.push_async_callback(self._stop, [self.mock])
             await self.mock.start()
+            opening.push_async_callback(self._stop, self.governors)
             opening.push_async_callback(self._stop, self.dispatchers)
             opening.push_async_callback(self._stop, self.ingress)
             if self.shape.started:
@@ -140,18 +147,23 @@ class Fleet:
 
     async def start(self) -> None:
         """Start every role that does not run, and wait until all are ready."""
-        roles = [*self.dispatchers, *self.ingress]
+        roles = [*self.governors, *self.dispatchers, *self.ingress]
         for one in roles:
             if not one.running:
                 await one.start()
         await asyncio.gather(*(one.ready() for one in roles))
 
     async def stop(self) -> None:
-        """In order: ingresses, dispatchers, the mock."""
-        for roles in (self.ingress, self.dispatchers, [self.mock]):
+        """In order: ingresses, dispatchers, governors, the mock."""
+        for roles in (self.ingress, self.dispatchers, self.governors, [self.mock]):
             await self._stop(roles)
 
     def _lay_out(self) -> None:
+        places = {
+            "ingress": self.ingress,
+            "dispatcher": self.dispatchers,
+            "governor": self.governors,
+        }
         for name, (listen, metrics) in self._ports.items():
             role = name.rpartition("-")[0]
             bootstrap = self.cluster.bootstrap
@@ -170,7 +182,7 @@ class Fleet:
                 f"http://127.0.0.1:{port}/readyz",
                 environ,
             )
-            (self.ingress if role == "ingress" else self.dispatchers).append(process)
+            places[role].append(process)
         listen_at = f"127.0.0.1:{self._mock_port}"
         arguments = ["mock", "--listen", listen_at, "--log", str(self.mock_log)]
         arguments += ["--script", self.shape.mock]
@@ -197,7 +209,10 @@ class Fleet:
                 "name": model,
                 "model": model,
                 "upstream": {"base_url": f"http://127.0.0.1:{port}/v1"},
-                "limits": {"process_concurrency": self.shape.seats},
+                "limits": {
+                    "process_concurrency": self.shape.seats,
+                    **self.shape.limits.get(model, {}),
+                },
                 **self.shape.deployment,
             }
             for model in self.shape.models

@@ -61,6 +61,10 @@ class Process:
         command = (sys.executable, *program, *self._arguments)
         self._child = await self._lifeline.spawn(command, log=self.log, env=environ)
 
+    def change(self, more: Sequence[str]) -> None:
+        """Give its next start these arguments besides; the later of two options wins."""
+        self._arguments = (*self._arguments, *more)
+
     async def ready(self, within_s: float = READY_LIMIT_S) -> None:
         """Wait until its readiness answers 200. Raises `AssertionError`."""
         try:
