@@ -42,9 +42,9 @@ async def running(
         yield one
 
 
-@pytest.mark.parametrize("model", ["limited", "free"])
+@pytest.mark.parametrize(("model", "most"), [("limited", 4 * SEATS), ("free", ASKED)])
 async def test_a_fleet_that_is_refused_leaves_its_upstream_alone_and_answers_everybody(
-    running: Installation, model: str
+    running: Installation, model: str, most: int
 ) -> None:
     script = f"requests_per_minute={HIDDEN};window_s={WINDOW_S};latency_ms=20"
     bodies = [chat(f"{number} {uuid.uuid4()}", model, user=script) for number in range(ASKED)]
@@ -53,8 +53,9 @@ async def test_a_fleet_that_is_refused_leaves_its_upstream_alone_and_answers_eve
     assert Counter(answer.status for answer in answers) == {200: ASKED}
     statuses = await eventually(lambda: _statuses(running, model), within_s=30)
     assert statuses[200] == ASKED
-    # Twice as much as there is was asked for: at first all seats meet the limit, then a few calls try.
-    assert 0 < statuses[429] <= 4 * SEATS
+    # Twice as much as there is was asked for: at first all seats meet the limit, then a few calls try. Where
+    # no limit is configured none is learned, and each slow start meets it again.
+    assert 0 < statuses[429] <= most
 
 
 def _statuses(running: Installation, model: str) -> Counter[int]:
