@@ -1,8 +1,7 @@
 """The `status` topic as the dispatcher writes it: attempts that run, and requests that ended.
 
 What runs is told in passing and may be lost with the process; what ended is acknowledged by Kafka
-before the request counts as done (P2). Most calls are over before it is told that they run, and then
-it is not told: every row costs a fetch at each ingress.
+before the request counts as done (P2).
 """
 
 import asyncio
@@ -13,8 +12,6 @@ from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.schemas.status import Running, Terminal, encode, indexed_partition, status_key
 from headrace.telemetry.logs import Log
 
-GATHER_S = 0.05
-"""How long a running attempt goes untold."""
 MAX_PENDING = 10_000
 """Rows of running attempts that wait for Kafka; beyond it the newest are not told."""
 
@@ -28,23 +25,20 @@ class States:
         self._passing = passing
         self._finals = finals
         self._log = log
-        self._pending: dict[bytes, Running] = {}
-        """By key, the newest row of each request."""
+        self._pending: list[Running] = []
         self._wake = asyncio.Event()
 
     def running(self, row: Running) -> None:
         """Tell of an attempt, without waiting."""
-        key = status_key(row.tenant, row.id)
-        if len(self._pending) >= MAX_PENDING and key not in self._pending:
+        if len(self._pending) >= MAX_PENDING:
             self._log.warning("state_lost", request_id=row.id, code="states_backlog_full")
             return
-        self._pending[key] = row
+        self._pending.append(row)
         self._wake.set()
 
     async def ended(self, row: Terminal) -> None:
         """Returns when Kafka has acknowledged it."""
         key = status_key(row.tenant, row.id)
-        self._pending.pop(key, None)
         await self._finals.send(self._topic, encode(row), key=key, partition=indexed_partition(key))
 
     async def run(self) -> None:
@@ -52,12 +46,12 @@ class States:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await asyncio.sleep(GATHER_S)
-            pending, self._pending = self._pending, {}
-            for key, row in pending.items():
-                await self._post(key, row)
+            pending, self._pending = self._pending, []
+            for row in pending:
+                await self._post(row)
 
-    async def _post(self, key: bytes, row: Running) -> None:
+    async def _post(self, row: Running) -> None:
+        key = status_key(row.tenant, row.id)
         try:
             ack = await self._passing.post(
                 self._topic, encode(row), key=key, partition=indexed_partition(key)
