@@ -84,8 +84,9 @@ class Governor:
 
     @property
     def deaf(self) -> bool:
-        """Whether nothing of any owner was read for a while, its own records neither."""
-        return self._clock.monotonic() - self._heard_s > DEAF_S
+        """Whether nothing of any owner was read, its own records neither: never yet, or not for a while."""
+        silent_s = self._clock.monotonic() - self._heard_s
+        return self._contest.epochs.current == 0 or silent_s > DEAF_S
 
     def limit(self, tree: Tree) -> None:
         """The limits are these from now on."""

@@ -54,7 +54,7 @@ async def test_a_fleet_that_is_refused_leaves_its_upstream_alone_and_answers_eve
     statuses = await eventually(lambda: _statuses(running, model), within_s=30)
     assert statuses[200] == ASKED
     # Twice as much as there is was asked for: at first all seats meet the limit, then a few calls try. Where
-    # no limit is configured none is learned, and each slow start meets it again.
+    # no limit is configured each request waits for itself.
     assert 0 < statuses[429] <= most
 
 

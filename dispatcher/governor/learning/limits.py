@@ -97,6 +97,10 @@ class Limits:
                 self._known[place] = msgspec.structs.replace(limit, configured=float(configured))
         self._note_cuts()
 
+    def binds(self, deployment: DeploymentName) -> bool:
+        """Whether the configuration knows of any limit of the deployment's upstream."""
+        return bool(self._path(deployment))
+
     def told(self, deployment: DeploymentName, windows: Sequence[tellings.Window]) -> None:
         """An answer told these. The innermost scope that has such a limit is meant."""
         for dimension, name in _TOLD.items():
