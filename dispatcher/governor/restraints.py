@@ -135,7 +135,7 @@ class Restraints:
         if late_ms > STALE_MS and not asked_ms:
             return
         started_ms = sent_ms - refused.began_ago_ms
-        if not self.limits.binds(deployment):
+        if not self.limits.path(deployment):
             # Nothing says that it met a limit of all: an upstream that refuses one call in twenty by chance
             # would be left alone most of the time. The request that was refused waits.
             return

@@ -97,12 +97,9 @@ class Wiring:
         self._rows = BreakerRows(
             self.topics, breakers, self._follower, clock=clock, woken=self.sources.wake, log=log
         )
+        told = Reports(name, breakers, overheard, in_hand)
         self._reports = ReportChannel(
-            Reports(name, breakers, overheard, in_hand),
-            topics=self.topics,
-            outbox=self._control,
-            clock=clock,
-            log=log,
+            told, topics=self.topics, outbox=self._control, clock=clock, log=log
         )
         self._channel = None if in_hand is None else self._channel_of(in_hand)
         self._joined: list[Source] = []

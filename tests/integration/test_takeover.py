@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PER_S = 100
 SECONDS = 10
 SEATS = 32
-SCRIPT = "latency=150"
+SCRIPT = "latency=400"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -97,14 +97,10 @@ class Limits:
                 self._known[place] = msgspec.structs.replace(limit, configured=float(configured))
         self._note_cuts()
 
-    def binds(self, deployment: DeploymentName) -> bool:
-        """Whether the configuration knows of any limit of the deployment's upstream."""
-        return bool(self._path(deployment))
-
     def told(self, deployment: DeploymentName, windows: Sequence[tellings.Window]) -> None:
         """An answer told these. The innermost scope that has such a limit is meant."""
         for dimension, name in _TOLD.items():
-            node = next((n for n in reversed(self._path(deployment)) if _cap(n, dimension)), None)
+            node = next((n for n in reversed(self.path(deployment)) if _cap(n, dimension)), None)
             if node is None:
                 continue
             limit = limit_of(windows, name, node.scope.window_ms)
@@ -124,7 +120,7 @@ class Limits:
         said = {_DIMENSIONS[one] for one in spent}
         places = [
             (node, dimension)
-            for node in self._path(deployment)
+            for node in self.path(deployment)
             for dimension, _ in node.caps.named()
             if dimension is not Dimension.SEATS
         ]
@@ -171,7 +167,7 @@ class Limits:
         """Of a lane's usual pace."""
         if not self._shares or self._policy.shadow:
             return 1.0
-        path = self._path(deployment)
+        path = self.path(deployment)
         return min((self._shares.get(node.scope.name, 1.0) for node in path), default=1.0)
 
     def shadowed(self, deployment: DeploymentName, now_ms: int) -> bool:
@@ -182,7 +178,7 @@ class Limits:
             and any(
                 node.charged()[place.dimension] > learned(limit, now_ms, self._policy)
                 for place, limit in self._known.items()
-                if (node := self._nodes[place.scope]) in self._path(deployment)
+                if (node := self._nodes[place.scope]) in self.path(deployment)
             )
         )
 
@@ -269,7 +265,7 @@ class Limits:
                 share = CATCH_UP_SHARE if far else EVEN_SHARE
                 self._shares[place.scope] = min(share, self._shares.get(place.scope, share))
 
-    def _path(self, deployment: DeploymentName) -> list[Node]:
+    def path(self, deployment: DeploymentName) -> list[Node]:
         """The upstream's own scopes, outermost first."""
         path = self._paths.get(deployment)
         if path is None:
