@@ -76,6 +76,7 @@ class Demo:
         self._reporter.say(f"Starting everything in {self._folder}")
         async with Traffic() as traffic, self._stack as stack:
             await stack.dispatchers_ready()
+            await stack.governors_ready()
             self._tell_start()
             self._started = now_ms()
             clients = Clients(f"{stack.ingress_url}/v1", self._ledger)

@@ -169,6 +169,10 @@ class Stack:
         """Wait until every dispatcher says that it is ready. Errors: `StartFailed`."""
         await asyncio.gather(*(role.ready(within_s) for role in self.dispatchers))
 
+    async def governors_ready(self, within_s: float = READY_LIMIT_S) -> None:
+        """Wait until one of them owns the limits and judges calls. Errors: `StartFailed`."""
+        await asyncio.gather(*(role.ready(within_s) for role in self.governors))
+
     def kill(self) -> None:
         """SIGKILL to every role, for a user who will not wait for the orderly stop."""
         for role in self._roles.values():
