@@ -11,8 +11,8 @@ from headrace.cli.mock.log import LoggedCall
 from headrace.schemas.breakers import State, Transition
 
 MODEL = "fragile"
-FAILING = 20
-"""Calls that fail, before any that works."""
+FAILING = 14
+"""Calls that fail, before any that works: about 12 open the breaker, the rest fail as probes."""
 REQUESTS = 100
 PER_S = 6.0
 SCRIPT = {
