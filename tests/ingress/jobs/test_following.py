@@ -183,7 +183,8 @@ async def test_a_resumable_request_is_answered_as_any_and_known_by_its_id(pair_u
     response = await pair.first.post(PATH, content=PLAIN, headers=RESUME)
     assert (response.status_code, response.content) == (200, b'{"a":1}')
     assert pair.dispatcher.requests[0].kind is Kind.RESUMABLE
-    found = await pair.second.get(f"/v1/jobs/{response.headers['x-request-id']}")
+    location = f"/v1/jobs/{response.headers['x-request-id']}"
+    found = await pair.second.get(location, params={"wait": 30})
     assert found.json()["response"]["body"] == {"a": 1}
 
 
