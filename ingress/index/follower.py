@@ -123,7 +123,7 @@ class Follower:
             while True:
                 await self._step(consumer)
         finally:
-            self._index.disconnect()
+            self._index.connect(None)
             await closed(consumer.stop())
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:

@@ -134,17 +134,25 @@ class Index:
         found = self._claim(claim_key(tenant, key))
         return found if found is not None and found.holds_at(self._now_ms()) else None
 
-    async def claimed(self, tenant: Tenant, key: str, partition: int, offset: int) -> KnownClaim:
-        """The claim that won, once the log was read up to an own one at `offset`."""
-        await self.progress.read_to((self._claims, partition), offset + 1)
-        found = self._claim(claim_key(tenant, key))
+    async def claimed(self, claim: Claim, partition: int, offset: int, at_ms: int) -> KnownClaim:
+        """The claim that won its key, once the log was read up to this own one at `offset`."""
+        await self.read_own(claim, partition, offset, at_ms)
+        found = self._claim(entry_key(claim))
         if found is None:
             raise LookupError(f"no claim at {partition}-{offset}")
         return found
 
-    async def attached(self, partition: int, offset: int) -> None:
-        """Wait until an own `Attach` at `offset` was read, and callbacks were told."""
-        await self.progress.read_to((self._claims, partition), offset + 1)
+    async def read_own(self, entry: Entry, partition: int, offset: int, at_ms: int) -> None:
+        """Wait until an acknowledged own entry was read, and callbacks were told.
+
+        Where all before it was read it is taken at once, and passed over when it is fetched.
+        """
+        place = self._claims, partition
+        if self.ready and at_ms and self.places.get(place, (0, 0))[0] == offset:
+            self.entry(entry, partition, offset, at_ms)
+            self.advance(place, offset + 1, at_ms)
+        else:
+            await self.progress.read_to(place, offset + 1)
 
     def on_row(self, callback: OnRow) -> Callable[[], None]:
         """Be told every new state from `ready` on; returns what ends it. It must not raise or wait."""
@@ -189,13 +197,9 @@ class Index:
         """How far each partition was read."""
         return self.progress.places
 
-    def connect(self, end_of: EndOf) -> None:
-        """Ask `end_of` where a partition ends."""
+    def connect(self, end_of: EndOf | None) -> None:
+        """Ask `end_of` where a partition ends; None: nobody can be asked."""
         self._end_of = end_of
-
-    def disconnect(self) -> None:
-        """Nobody can be asked until the next `connect`."""
-        self._end_of = None
 
     # The file
 

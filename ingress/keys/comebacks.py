@@ -134,7 +134,7 @@ class Comebacks:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READ_BACK_S):
-                await self._index.attached(place.partition, place.offset)
+                await self._index.read_own(attach, place.partition, place.offset, place.at_ms)
 
     def read(self, entry: Orphan | Attach, at_ms: int) -> None:
         """The next such record of the log; `at_ms` is its append time."""

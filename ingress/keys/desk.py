@@ -80,9 +80,7 @@ class KeyDesk:
             return place
         try:
             async with asyncio.timeout(READ_BACK_S):
-                first = await self._index.claimed(
-                    record.tenant, record.idempotency_key, place.partition, place.offset
-                )
+                first = await self._index.claimed(claim, place.partition, place.offset, place.at_ms)
         except TimeoutError:
             return AWAY
         verdict = after_claim(first, digest, partition=place.partition, offset=place.offset)

@@ -173,9 +173,10 @@ async def test_of_many_claims_of_a_key_all_replicas_see_the_same_one_win(
         assert one.claim(TENANT, "k-1") is None
 
         async def claim_it(number: int) -> RequestId:
-            place = await write.claims.append(claim(instance=f"i-{number}"))
+            mine = claim(instance=f"i-{number}")
+            place = await write.claims.append(mine)
             index = (one, two)[number % 2]
-            return (await index.claimed(TENANT, "k-1", place.partition, place.offset)).id
+            return (await index.claimed(mine, place.partition, place.offset, place.at_ms)).id
 
         winners = await asyncio.gather(*(claim_it(number) for number in range(40)))
         assert len(set(winners)) == 1
@@ -199,7 +200,7 @@ async def test_callbacks_see_states_and_entries_in_the_order_of_the_log(
             await write.states.put(state)
         await write.claims.append(orphan())
         place = await write.claims.append(attach())
-        await index.attached(place.partition, place.offset)
+        await index.read_own(attach(), place.partition, place.offset, place.at_ms)
         assert entries == [orphan(), attach()]
         await eventually(lambda: index.duplicates)
         assert states == [State.QUEUED, State.RUNNING, State.COMPLETED]
