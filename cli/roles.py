@@ -1,5 +1,6 @@
 """`headrace ingress`, `headrace dispatcher` and `headrace governor`: hand the configuration to the role."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ def ingress(config: ConfigFile) -> None:
     from headrace.ingress.app import run
 
     with problems_shown():
+        spare_the_loaded()
         run(config)
 
 
@@ -28,6 +30,7 @@ def dispatcher(config: ConfigFile) -> None:
     from headrace.dispatcher.app import run
 
     with problems_shown():
+        spare_the_loaded()
         run(config)
 
 
@@ -39,7 +42,16 @@ def governor(config: ConfigFile) -> None:
     from headrace.dispatcher.governing.app import run
 
     with problems_shown():
+        spare_the_loaded()
         run(config)
+
+
+def spare_the_loaded() -> None:
+    """Keep what was imported out of the garbage collector's sight: looking through it all takes tens of
+    milliseconds, in which no request goes on.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager
