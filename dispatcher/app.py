@@ -62,7 +62,8 @@ class App:
         self._probe = Probe(config.dispatcher.metrics_listen, registry, self._problems)
         seats = Seats(config.deployments)
         governed = Governed(config)
-        breakers, overheard = Breakers(config, self._fleet.own), Overheard()
+        breakers = Breakers(config, self._fleet.own)
+        overheard = Overheard([one.name for one in config.deployments if one.limits.adaptive])
         self._gates = self._gatekeeper(governed, seats, breakers, metrics)
         self._kafka = Wiring(
             config,

@@ -1,16 +1,18 @@
 """What the ends of calls tell of upstreams' limits, kept until the governor has heard it. No I/O.
 
 An answer that tells nothing of limits costs a look at its status and at whether it has headers at all;
-headers are read for each deployment a few times a second, since a newer one tells all of it.
+headers are read for each deployment a few times a second, since a newer one tells all of it. Latencies are
+noted where seats are learned from them; of plain answers a few times a second, whose tokens must be read.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from headrace.dispatcher.governor.effects import LimiterEffect, effects_of
 from headrace.dispatcher.governor.learning.headers import Told, read
+from headrace.dispatcher.latencies import Latencies
 from headrace.dispatcher.policy import retry_after
 from headrace.dispatcher.ports import CallEnd
 from headrace.schemas.names import DeploymentName, RequestId
@@ -51,9 +53,14 @@ class _Refusal(NamedTuple):
 class _Heard:
     """Of one deployment."""
 
-    __slots__ = ("limited", "look_ms", "overloaded", "refusals", "windows", "windows_ms")
+    __slots__ = (
+        *("latencies", "limited", "look_ms", "overloaded"),
+        *("refusals", "windows", "windows_ms"),
+    )
 
     def __init__(self) -> None:
+        self.latencies: Latencies | None = None
+        """Where they matter."""
         self.limited = self.overloaded = 0
         self.refusals: deque[_Refusal] = deque(maxlen=MOST_REFUSALS)
         self.windows: tuple[Window, ...] = ()
@@ -63,7 +70,9 @@ class _Heard:
 class Overheard:
     """What one process has heard. `mono_ms` is monotonic, `now_ms` epoch milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, adaptive: Collection[DeploymentName] = ()) -> None:
+        """`adaptive`: deployments whose seats are learned from latency."""
+        self._adaptive = frozenset(adaptive)
         self._heard: dict[DeploymentName, _Heard] = {}
         """One for each deployment that ever told anything: no more than are configured."""
         self._news = False
@@ -82,6 +91,8 @@ class Overheard:
         now_ms: int,
     ) -> None:
         """A call of `request` that was begun at `began_ms` (monotonic) ended just now."""
+        if deployment in self._adaptive:
+            self._timed(deployment, end, mono_ms - began_ms, mono_ms)
         if end.status >= 429:
             self._refused(deployment, request, end, began_ms, mono_ms, now_ms)
         elif end.headers:
@@ -106,12 +117,22 @@ class Overheard:
             if _young(heard, mono_ms)
         ]
 
-    def _look(
-        self, deployment: DeploymentName, end: CallEnd, mono_ms: int, now_ms: int
-    ) -> tuple[_Heard, Told]:
+    def _timed(self, deployment: DeploymentName, end: CallEnd, took_ms: int, mono_ms: int) -> None:
+        heard = self._of(deployment)
+        if heard.latencies is None:
+            heard.latencies = Latencies()
+        heard.latencies.ended(end, took_ms, mono_ms)
+
+    def _of(self, deployment: DeploymentName) -> _Heard:
         heard = self._heard.get(deployment)
         if heard is None:
             heard = self._heard[deployment] = _Heard()
+        return heard
+
+    def _look(
+        self, deployment: DeploymentName, end: CallEnd, mono_ms: int, now_ms: int
+    ) -> tuple[_Heard, Told]:
+        heard = self._of(deployment)
         heard.look_ms = mono_ms + LOOK_MS
         told = read(end.headers, now_ms)
         if told.windows:
@@ -149,6 +170,8 @@ def _young(heard: _Heard, mono_ms: int) -> bool:
     times_ms = [heard.refusals[-1].ended_ms] if heard.refusals else []
     if heard.windows:
         times_ms.append(heard.windows_ms)
+    if heard.latencies is not None:
+        times_ms.append(heard.latencies.ended_ms)
     return any(mono_ms - at_ms <= TOLD_MS for at_ms in times_ms)
 
 
@@ -169,5 +192,11 @@ def _telling(name: DeploymentName, heard: _Heard, mono_ms: int) -> Telling:
     ago_ms = min(LONGEST_AGO_MS, mono_ms - heard.windows_ms)
     windows = list(heard.windows) if heard.windows and ago_ms <= TOLD_MS else []
     return Telling(
-        name, heard.limited, heard.overloaded, refusals, windows, ago_ms if windows else 0
+        name,
+        heard.limited,
+        heard.overloaded,
+        refusals,
+        windows,
+        ago_ms if windows else 0,
+        [] if heard.latencies is None else heard.latencies.told(),
     )

@@ -46,6 +46,8 @@ class CallEnd(msgspec.Struct, kw_only=True):
     stream_error: bytes = b""
     """The error object (JSON) of an error event inside a 200 stream. `body` then ends with that
     event as it came, `status` is what it stands for; the client gets `body` with 200."""
+    first_s: float | None = None
+    """Of a stream: from its beginning to its first event, or to its end if there was none before."""
     usage: bytes = b""
     """What a stream told last of the tokens that it took (JSON), of a call that is `metered`."""
     withheld: bool = False

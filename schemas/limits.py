@@ -172,6 +172,7 @@ class Learned(msgspec.Struct, frozen=True, array_like=True, tag="learned.1"):
     told: float | None
     """By the upstream's headers."""
     peak: float
+    """Of seats, which are learned from latency: their number."""
     cut_at_ms: int
     cuts: int
 

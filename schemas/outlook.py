@@ -27,6 +27,8 @@ class Level(msgspec.Struct, frozen=True, array_like=True):
     limit: Annotated[int, msgspec.Meta(ge=1)]
     used: int
     """What counts against it now, credits in hand included."""
+    learned: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """What the upstream showed it to be; None: nothing. `limit` follows it, unless that is only tried out."""
 
 
 class ScopeOutlook(msgspec.Struct, frozen=True, array_like=True):

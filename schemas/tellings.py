@@ -1,7 +1,8 @@
-"""What a dispatcher tells of its upstreams' own limits, as a part of its reports.
+"""What a dispatcher tells of its upstreams' own limits and their latency, as a part of its reports.
 
 Refusals are counted from 1 on and told again for a while, so a report that is lost, repeated or late does
-no harm: whoever has heard of one passes over its number. Ages are differences of the dispatcher's own
+no harm: whoever has heard of one passes over its number. Latencies are sums since the process started, of
+which the difference counts. Ages are differences of the dispatcher's own
 monotonic clock, up to the moment in which the report was made (`Report.mono_ms`).
 """
 
@@ -16,11 +17,13 @@ from headrace.schemas.values import read_value
 MOST_REFUSALS: Final = 8
 """Of one deployment in one report: those of one moment say the same, and all are counted."""
 MOST_WINDOWS: Final = 16
+MOST_KINDS: Final = 4
 TOLERANCE: Final = 0.1
 """Resets are rounded, often up to a second."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Ago = Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
+Span = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class Dimension(StrEnum):
@@ -70,6 +73,27 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     """Of which it said that nothing remains."""
 
 
+class Kind(StrEnum):
+    """A latency that does not depend on how long the answer is."""
+
+    FIRST_BYTE = "first_byte"
+    """Until the first event of a stream."""
+    ANSWER = "answer"
+    """Of a plain answer as a whole, for each token."""
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """Good answers of one kind, of a deployment whose seats are learned."""
+
+    kind: Kind
+    calls: Count
+    """Since the process started."""
+    total_ms: Span
+    """All their latencies together."""
+    least_ms: Span
+    """Of the last second or two."""
+
+
 class Telling(msgspec.Struct, frozen=True, array_like=True):
     """What is known of one deployment."""
 
@@ -82,6 +106,7 @@ class Telling(msgspec.Struct, frozen=True, array_like=True):
     windows: Annotated[list[Window], msgspec.Meta(max_length=MOST_WINDOWS)] = []
     """By the newest answer that told any."""
     windows_ago_ms: Ago = 0
+    answers: Annotated[list[Answered], msgspec.Meta(max_length=MOST_KINDS)] = []
 
 
 _tellings = msgspec.json.Decoder(list[Telling])

@@ -5,6 +5,7 @@ traffic; 78 the configuration cannot be used.
 """
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from headrace.cli.roles import ConfigFile, problems_shown
 from headrace.dispatcher.governor.configured import policy_of, tree_of
 from headrace.dispatcher.governor.simulator.run import simulate
 from headrace.dispatcher.governor.simulator.story import Story
+from headrace.dispatcher.governor.tree import Tree
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 
@@ -63,7 +65,10 @@ def simulate_command(
     plot: Annotated[Path | None, typer.Option(help="File for a plot, as SVG.")] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="For whom.")] = Output.TABLE,
 ) -> None:
-    """Play traffic against the limits of a configuration, on virtual time and without Kafka."""
+    """Play traffic against the limits of a configuration, on virtual time and without Kafka.
+
+    Of concurrency that is learned all is played as if it were there.
+    """
     with problems_shown():
         settings = load(config, os.environ)
     try:
@@ -90,7 +95,7 @@ def simulate_command(
 
 def story_of(config: Config, played: Load, seed: int) -> Story:
     """What is simulated. Raises `TrafficError`."""
-    tree = tree_of(config)
+    tree = Tree(tuple(replace(scope, adaptive=None) for scope in tree_of(config).scopes))
     if not tree.scopes:
         raise TrafficError("no limit for a minute is configured: there is nothing to simulate")
     return Story(

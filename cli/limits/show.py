@@ -44,6 +44,7 @@ def collected(
             {
                 **row,
                 "in_force": level.limit if level is not None else None,
+                "learned": level.learned if level is not None else None,
                 "used": level.used if level is not None else None,
                 "version": known.setting.version if known is not None else 0,
             }
@@ -76,10 +77,20 @@ def as_tables(
     found: Mapping[str, object], settings: Settings, console: Console, now_ms: int
 ) -> None:
     """Limits; then, where there are any, pauses and queues."""
-    head = ("limit", "counts", "configured", "changed", "in force", "used now", "version")
+    head = (
+        "limit",
+        "counts",
+        "configured",
+        "changed",
+        "learned",
+        "in force",
+        "used now",
+        "version",
+    )
     table = Table(*head, box=None, pad_edge=False)
     for row in _rows(found["limits"]):
-        cells = [_cell(row[name]) for name in ("configured", "changed", "in_force", "used")]
+        names = ("configured", "changed", "learned", "in_force", "used")
+        cells = [_cell(row[name]) for name in names]
         style = "yellow" if row["changed"] is not None else None
         table.add_row(
             str(row["scope"]), str(row["limit"]), *cells, _cell(row["version"]), style=style

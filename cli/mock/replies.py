@@ -109,6 +109,17 @@ def reply_to(call: ModelCall, script: Script, failure: Failure | None, now_ms: i
     )
 
 
+def slowed(reply: Reply, slow_above: int, running: int) -> Reply:
+    """The reply of an upstream with `running` calls of which it takes `slow_above` at full speed (0: all)."""
+    if not slow_above or running <= slow_above:
+        return reply
+    factor, pace = running / slow_above, reply.pace
+    slower = Pace(
+        pace.head_s * factor, pace.first_s * factor, pace.gap_s * factor, pace.bytes_per_s
+    )
+    return replace(reply, pace=slower)
+
+
 def _stream_reply(call: ModelCall, script: Script, fault: Fault, status: int) -> Reply:
     frames = stream_frames(compose_answer(call, script.tokens))
     return Reply(

@@ -76,6 +76,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens_per_minute: Count = 0
     window_s: Annotated[float, Meta(gt=0, le=3600)] = 60
     concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    slow_above: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     dimensions: Annotated[int, Meta(ge=1, le=4096)] = 256
     sign: bool = False
 

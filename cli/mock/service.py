@@ -16,7 +16,14 @@ from headrace.cli.mock.layers import Layers
 from headrace.cli.mock.log import CallLog, Finished, LoggedCall, Outcome, Received
 from headrace.cli.mock.perform import Sent, Wire, perform
 from headrace.cli.mock.reading import HttpRequest
-from headrace.cli.mock.replies import Reply, limit_headers, refuse, refuse_by_limit, reply_to
+from headrace.cli.mock.replies import (
+    Reply,
+    limit_headers,
+    refuse,
+    refuse_by_limit,
+    reply_to,
+    slowed,
+)
 from headrace.cli.mock.script import ScriptError
 from headrace.cli.mock.stats import Stats
 from headrace.cli.mock.window import Limits, ModelLimit
@@ -127,6 +134,7 @@ class MockService:
             reply = reply_to(call, script, failure, self._wall_ms())
         except CallError as refused:
             reply = refuse(400, str(refused), param=refused.param)
+        reply = slowed(reply, script.slow_above, limit.seats)
         headers = (*reply.headers, *limit_headers(admission))
         return replace(reply, headers=headers), limit, tokens
 

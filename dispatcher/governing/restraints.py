@@ -30,7 +30,7 @@ class RestraintMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._learned = Gauge(
             "headrace_learned_limit",
-            "A limit by the minute as it is held to, where upstreams showed that it is not as configured.",
+            "A limit as upstreams showed it to be: by refusals, headers, or the latency of calls (seats).",
             ["limit", "dimension"],
             registry=registry,
         )

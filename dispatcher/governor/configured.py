@@ -8,9 +8,11 @@ from typing import Final, TypeVar
 from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.cooldown import CooldownPolicy
 from headrace.dispatcher.governor.learning.limit import LearnPolicy
+from headrace.dispatcher.governor.learning.seats import FIRST, SeatsPolicy
 from headrace.dispatcher.governor.restraints import RestraintPolicy
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
-from headrace.schemas.config.limits import Limits
+from headrace.schemas.config.governor import GovernorConfig
+from headrace.schemas.config.limits import DeploymentLimits, Limits
 from headrace.schemas.config.model import Config, DeploymentConfig
 from headrace.schemas.names import LaneName, Tenant
 
@@ -82,7 +84,23 @@ def _upstream(config: Config) -> Iterator[Scope]:
         names = frozenset(one.name for one in config.deployments if one.model == model)
         yield _scope(f"model {model}", said.limits, names)
     for one in config.deployments:
-        yield _scope(one.name, one.limits, frozenset({one.name}))
+        scope = _scope(one.name, one.limits, frozenset({one.name}))
+        yield replace(scope, adaptive=_adaptive(one.limits, config.governor))
+
+
+def _adaptive(limits: DeploymentLimits, governor: GovernorConfig) -> SeatsPolicy | None:
+    """How the seats of a deployment are learned, if they are."""
+    most = limits.concurrency
+    if most is None or not limits.adaptive:
+        return None
+    least = min(limits.adaptive_least, most)
+    return SeatsPolicy(
+        first=max(least, min(FIRST, most)),
+        least=least,
+        most=most,
+        tolerance=limits.adaptive_tolerance,
+        shadow="learned_seats" in governor.shadow,
+    )
 
 
 def _scope(name: str, limits: Limits, deployments: frozenset[str]) -> Scope:
@@ -125,6 +143,7 @@ def _reserved(whole: Scope, reserves: Iterable[Rest]) -> Iterator[Scope]:
             lanes=rest.lanes,
             but_tenants=rest.but_tenants,
             part_of=whole.name,
+            adaptive=None,
         )
 
 

@@ -36,11 +36,11 @@ class Lending:
         wholes = {node.scope.name: node for node in nodes if node.scope.common}
         for node in nodes:
             whole = wholes.get(node.scope.part_of)
-            if whole is not None and node.scope.caps.seats is not None:
-                left = node.scope.caps.seats
+            if whole is not None and node.base.seats is not None:
+                left = node.base.seats
                 seats = left + min(whole.seats - left, self._lent(whole))
                 if seats != node.seats:
-                    node.caps = replace(node.scope.caps, seats=seats)
+                    node.caps = replace(node.base, seats=seats)
             elif node.scope.common and node.caps.seats is not None:
                 self._count(node, fading)
 

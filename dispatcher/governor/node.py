@@ -34,6 +34,7 @@ class Node:
 
     __slots__ = (
         "_spends",
+        "base",
         "caps",
         "in_use",
         "open_input",
@@ -52,8 +53,10 @@ class Node:
     def __init__(self, scope: Scope, width_ms: int) -> None:
         """`width_ms` is the window and what is added to it for safety."""
         self.scope = scope
+        self.base = scope.caps
+        """The scope's, or lower ones that were learned."""
         self.caps = scope.caps
-        """In force: the scope's, or lower ones that were learned."""
+        """In force: the same, with what is lent of others' reserves."""
         self.width_ms = width_ms
         self.passed_ms = -1
         """Spends stamped up to here are not charged any more."""
@@ -102,7 +105,7 @@ class Node:
         if self.scope.shadow:
             return None
         refusing = self._exceeded(units, left, self.caps)
-        if refusing is None or self.caps is self.scope.caps:
+        if refusing is None or self.caps is self.scope.caps or refusing is Dimension.SEATS:
             return refusing
         if self.charged()[refusing] > amount(left, refusing):
             return refusing
@@ -120,7 +123,7 @@ class Node:
             for dimension, cap in caps.named()
             if dimension in limits
         }
-        self.caps = replace(caps, **lower) if lower else caps
+        self.base = self.caps = replace(caps, **lower) if lower else caps
 
     def sent(self, dimension: Dimension) -> int:
         """What was sent within the window."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from headrace.dispatcher.governor.learning.holding import Place as Learnt
 from headrace.dispatcher.governor.node import Node
 from headrace.dispatcher.governor.owner import Owner
 from headrace.schemas.limits import Flow
@@ -62,7 +63,8 @@ class Outlooks:
             for flow, line in lines.items()
         ]
         flows.sort(key=lambda one: -one.wait_ms)
-        scopes = [_scope(node, now_ms) for node in owner.ledger.nodes[:MOST_SCOPES]]
+        learned = owner.restraints.now(now_ms)
+        scopes = [_scope(node, learned, now_ms) for node in owner.ledger.nodes[:MOST_SCOPES]]
         return Outlook(owner.epoch, scopes, flows[:MOST_FLOWS])
 
     def _wait_ms(self, owner: Owner, flow: Flow, places: dict[Place, dict[Flow, Line]]) -> int:
@@ -110,10 +112,15 @@ def _lines(owner: Owner) -> dict[Flow, Line]:
     return lines
 
 
-def _scope(node: Node, now_ms: int) -> ScopeOutlook:
-    charged = node.charged()
+def _scope(node: Node, learned: Mapping[Learnt, float], now_ms: int) -> ScopeOutlook:
+    charged, name = node.charged(), node.scope.name
     levels = [
-        Level(dimension.value, cap, max(0, charged[dimension]))
+        Level(
+            dimension.value,
+            cap,
+            max(0, charged[dimension]),
+            None if (known := learned.get(Learnt(name, dimension))) is None else max(1, int(known)),
+        )
         for dimension, cap in node.caps.named()
     ]
-    return ScopeOutlook(node.scope.name, levels, node.empty_ms(now_ms))
+    return ScopeOutlook(name, levels, node.empty_ms(now_ms))

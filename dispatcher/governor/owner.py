@@ -133,7 +133,7 @@ class Owner:
     def change(self, tree: Tree) -> None:
         """The limits are others from now on."""
         self.ledger.replant(tree)
-        self.restraints.limits.replant()
+        self.restraints.replant()
         self._allocation.replant()
 
     def shut(self, now_ms: int) -> None:
@@ -182,7 +182,7 @@ class Owner:
         self._listen(now_ms)
         if self.restraints.apply(now_ms):
             self._allocation.relearn()
-        records += self.restraints.limits.due(self.epoch, now_ms)
+        records += self.restraints.due(self.epoch, now_ms)
         grants = self._state(self._allocation.tick(now_ms), now_ms)
         if grants:
             records.append(Grants(self.epoch, grants))

@@ -2,8 +2,9 @@
 
 How it works. Dispatchers tell with each report what upstreams told them, and the refusals they met, each
 with its number: one that is told again, by a late report or to a successor, changes nothing. A refusal by a
-limit makes its deployment rest and cuts a limit; one by load makes it rest. Rests are told in the rows of the
-breakers, which all dispatchers obey; limits are stated in the grants, for a successor.
+limit makes its deployment rest and cuts a limit; one by load makes it rest, and cuts seats that are learned.
+Rests are told in the rows of the breakers, which all dispatchers obey; limits are stated in the grants, for a
+successor.
 
 No I/O; times are the log's.
 """
@@ -13,12 +14,15 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from headrace.dispatcher.governor.cooldown import CooldownPolicy
+from headrace.dispatcher.governor.learning.adaptive import Adaptive
+from headrace.dispatcher.governor.learning.holding import Holding, Place
 from headrace.dispatcher.governor.learning.limit import LearnPolicy
-from headrace.dispatcher.governor.learning.limits import Change, Limits, Place
+from headrace.dispatcher.governor.learning.limits import Change, Limits
 from headrace.dispatcher.governor.learning.rests import Rests
 from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.tree import Dimension
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.limits import Report
+from headrace.schemas.limits import Epoch, Learned, Report
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.tellings import Refused, Telling, decode
 
@@ -70,7 +74,9 @@ class Restraints:
         """Nothing is held back."""
         policy = policy or RestraintPolicy()
         self.rests = Rests(policy.cooldown)
-        self.limits = Limits(ledger, policy.learn)
+        self._holding = Holding(ledger)
+        self.limits = Limits(ledger, self._holding, policy.learn)
+        self.seats = Adaptive(self._holding)
         self.limited: dict[DeploymentName, int] = {}
         self.overloaded: dict[DeploymentName, int] = {}
         """Refusals that were heard of, of all dispatchers."""
@@ -94,6 +100,8 @@ class Restraints:
             self._count(process, telling)
             if telling.windows:
                 self.limits.told(telling.deployment, telling.windows)
+            for answered in telling.answers:
+                self.seats.told(report.dispatcher, telling.deployment, answered, stamp_ms)
             for refused in telling.refusals:
                 if refused.number > process.heard.get(telling.deployment, 0):
                     process.heard[telling.deployment] = refused.number
@@ -109,14 +117,33 @@ class Restraints:
             self.shadow.judge("rests", refuse=True, shadow=True)
         if self.limits.shadowed(deployment, now_ms):
             self.shadow.judge("learned_limits", refuse=True, shadow=True)
+        if self.seats.shadowed(deployment, now_ms):
+            self.shadow.judge("learned_seats", refuse=True, shadow=True)
 
     def apply(self, now_ms: int) -> bool:
         """Hold the ledger to what is known now; True if its limits have changed."""
         self.rests.forget(now_ms)
-        changed, whole = self.limits.apply(now_ms)
-        for change in whole:
+        for change in self.limits.apply(now_ms):
             self._tell(change)
-        return changed
+        self.seats.apply(now_ms)
+        return self._holding.settle()
+
+    def replant(self) -> None:
+        """The configured limits were changed."""
+        self._holding.replant()
+        self.limits.replant()
+        self.seats.replant()
+
+    def due(self, epoch: Epoch, now_ms: int) -> list[Learned]:
+        """What is to be stated in the log now."""
+        return self.limits.due(epoch, now_ms) + self.seats.due(epoch, now_ms)
+
+    def take(self, stated: Learned) -> None:
+        """What the owner before knew."""
+        if stated.dimension == Dimension.SEATS:
+            self.seats.take(stated)
+        else:
+            self.limits.take(stated)
 
     def news(self) -> Iterator[News]:
         """What people want to know, each once."""
@@ -125,7 +152,7 @@ class Restraints:
 
     def now(self, now_ms: int) -> dict[Place, float]:
         """Limits that are not as configured, or were not."""
-        return self.limits.now(now_ms)
+        return self.limits.now(now_ms) | self.seats.now(now_ms)
 
     def _refused(
         self, deployment: DeploymentName, refused: Refused, sent_ms: int, now_ms: int
@@ -148,12 +175,14 @@ class Restraints:
         )
         if rest is not None:
             self._tell(Rested(deployment, rest.until_ms, rest.times))
-        if refused.limited:
+        if refused.limited and self.limits.any_of(deployment):
             cut = self.limits.refused(
                 deployment, started_ms=started_ms, spent=refused.spent, now_ms=now_ms
             )
-            if cut is not None:
-                self._tell(cut)
+        else:
+            cut = self.seats.overloaded(deployment, started_ms=started_ms, now_ms=now_ms)
+        if cut is not None:
+            self._tell(cut)
 
     def _count(self, process: _Process, telling: Telling) -> None:
         name = telling.deployment

@@ -102,6 +102,6 @@ def _restore(owner: Owner, command: Command, stamp_ms: int) -> None:
             if ended is not None and ended.over_ms is None:
                 owner.end(ended, command.stamp_ms)
         case Learned():
-            owner.restraints.limits.take(command)
+            owner.restraints.take(command)
         case Beat():
             owner.ledger.advance(stamp_ms)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headrace.dispatcher.governor.learning.seats import SeatsPolicy
 from headrace.schemas.limits import Flow, Units
 
 
@@ -71,6 +72,8 @@ class Scope:
     """Of what is left where others have a reserve: the name of the scope that it is reserved of."""
     shadow: bool = False
     """What it would refuse is counted and not refused."""
+    adaptive: SeatsPolicy | None = None
+    """How many of its seats there really are is learned from latency; None: as many as `caps` says."""
 
     def __post_init__(self) -> None:
         """Refuse a window in which nothing could happen."""

@@ -53,11 +53,16 @@ class Pulse:
 class Chunks:
     """The events of one stream on their way out, in order, each chunk at most `PART_BYTES`."""
 
-    __slots__ = ("_at", "_forward", "_held", "_joined", "_loop", "_pulse", "_size", "forwarded")
+    __slots__ = (
+        *("_at", "_forward", "_held", "_joined", "_loop", "_pulse", "_size"),
+        *("first_at", "forwarded"),
+    )
 
     def __init__(self, forward: Forward, pulse: Pulse) -> None:
         self.forwarded = 0
         """Chunks handed over."""
+        self.first_at: float | None = None
+        """When the first one was, by the loop's clock."""
         self._forward = forward
         self._pulse = pulse
         self._loop = asyncio.get_running_loop()
@@ -97,6 +102,8 @@ class Chunks:
             chunk = self.take()
             self.forwarded += 1
             self._at = self._loop.time()
+            if self.first_at is None:
+                self.first_at = self._at
             self._forward(chunk)
 
     def take(self) -> bytes:

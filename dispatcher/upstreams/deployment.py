@@ -1,5 +1,6 @@
 """One deployment: its connections, and the call."""
 
+import asyncio
 from typing import Final
 
 import aiohttp
@@ -46,6 +47,8 @@ class Deployment:
         body = RequestBody(sent, call.gate)
         chunks = Chunks(forward, self._pulse)
         end = CallEnd()
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
         total_s = min(self._timeouts.total_s, call.timeout_s)
         # A plain answer begins when it is whole: only a stream owes a first byte sooner.
         first_s = self._timeouts.first_byte_s if call.stream else total_s + 1
@@ -65,6 +68,8 @@ class Deployment:
             # Nothing is forwarded once the call has ended, whichever way.
             chunks.take()
         end.forwarded = chunks.forwarded
+        if call.stream:
+            end.first_s = (chunks.first_at or loop.time()) - began_at
         return end
 
     async def close(self) -> None:

@@ -12,5 +12,5 @@ class GovernorConfig(Section):
 
     metrics_listen: Address = "0.0.0.0:9095"
     """Where metrics and health are read; port 0 takes a free one."""
-    shadow: list[Literal["rests", "learned_limits"]] = Field(default_factory=list)
+    shadow: list[Literal["rests", "learned_limits", "learned_seats"]] = Field(default_factory=list)
     """Rules that only count what they would have held back, and hold nothing back."""

@@ -25,6 +25,7 @@ def limits_agree(tree: Plain) -> Iterator[Finding]:
     for index, deployment in deployments(tree):
         limits = section(deployment, "limits")
         yield from _parts(limits, ("deployments", index, "limits"))
+        yield from _adaptive(limits, ("deployments", index, "limits"))
         pool = deployment.get("pool")
         if isinstance(pool, str) and pool not in pools:
             message = f"no pool is called {pool}" + did_you_mean(pool, [str(one) for one in pools])
@@ -46,6 +47,17 @@ def _parts(limits: Plain, path: KeyPath) -> Iterator[Finding]:
         part = number(limits, name)
         if part is not None and whole is not None and part > whole:
             yield Finding((*path, name), f"is above tokens_per_minute, {whole:.0f}")
+
+
+def _adaptive(limits: Plain, path: KeyPath) -> Iterator[Finding]:
+    """What is learned has a bound that is configured."""
+    if str(limits.get("adaptive")).lower() != "true":
+        return
+    most, least = number(limits, "concurrency"), number(limits, "adaptive_least")
+    if most is None:
+        yield Finding((*path, "adaptive"), "needs concurrency, the most calls that may be learned")
+    elif least is not None and least > most:
+        yield Finding((*path, "adaptive_least"), f"is above concurrency, {most:.0f}")
 
 
 def _below(limits: Plain, whole: Plain, path: KeyPath, of: str) -> Iterator[Finding]:

@@ -53,6 +53,12 @@ class DeploymentLimits(Limits):
 
     process_concurrency: Concurrency = 64
     """Calls that one dispatcher process holds at most; with more dispatchers there may be more."""
+    adaptive: bool = False
+    """Learn from latency how many calls it takes well, up to `concurrency`, where it never says 429."""
+    adaptive_least: Concurrency = 1
+    """Calls in flight that are always allowed, where the number is learned."""
+    adaptive_tolerance: Annotated[float, Field(ge=1.1, le=100)] = 1.5
+    """How many times the least latency the average may be before fewer calls are made."""
 
 
 def any_of(limits: Limits) -> bool:

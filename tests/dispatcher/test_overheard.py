@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from headrace.dispatcher.overheard import LOOK_MS, TOLD_MS, Overheard
 from headrace.dispatcher.ports import Break, CallEnd
 from headrace.schemas.names import DeploymentName, RequestId
 from headrace.schemas.tellings import (
     MOST_REFUSALS,
+    Answered,
     Dimension,
+    Kind,
     Refused,
     Telling,
     Window,
@@ -114,3 +118,53 @@ def test_of_many_refusals_the_newest_are_told_and_all_are_counted() -> None:
     told = only(heard, 1_000)
     assert told.limited == 100
     assert [one.number for one in told.refusals] == list(range(101 - MOST_REFUSALS, 101))
+
+
+def answered(
+    heard: Overheard, at_ms: int, *, first_s: float | None = None, broken: Break | None = None
+) -> None:
+    """A call of 1,000 ms and, if it is no stream, 34 tokens ends."""
+    body = b'{"usage": {"completion_tokens": 34}}' if first_s is None else b""
+    end = CallEnd(status=200, body=body, first_s=first_s, broken=broken)
+    heard.ended(D, RequestId("a"), end, began_ms=at_ms - 1_000, mono_ms=at_ms, now_ms=NOW_MS)
+
+
+def test_latencies_are_told_as_sums_where_seats_are_learned() -> None:
+    heard = Overheard([D])
+    answered(heard, 10_000, first_s=0.3)
+    answered(heard, 10_100, first_s=0.1)
+    answered(heard, 10_200)
+    answered(heard, 10_210)  # its tokens are not read so soon
+    assert only(heard, 10_300).answers == [
+        Answered(Kind.FIRST_BYTE, 2, 400.0, 100.0),
+        Answered(Kind.ANSWER, 1, 20.0, 20.0),
+    ]
+    assert heard.tell(10_211 + TOLD_MS) == []
+    plain = Overheard()
+    answered(plain, 10_000, first_s=0.3)
+    assert plain.tell(10_000) == []
+
+
+def test_the_least_latency_is_of_the_last_seconds() -> None:
+    heard = Overheard([D])
+    answered(heard, 10_000, first_s=0.1)
+    for at_ms, least_ms in ((11_500, 100.0), (12_600, 900.0)):
+        answered(heard, at_ms, first_s=0.9)
+        assert only(heard, at_ms).answers[0].least_ms == least_ms
+
+
+def test_a_call_that_broke_is_no_quick_one_and_a_stream_that_did_not_begin_a_slow_one() -> None:
+    heard = Overheard([D])
+    answered(heard, 10_000, broken=Break.TOTAL_TIMEOUT)
+    answered(heard, 10_000, first_s=0.01, broken=Break.NOT_SENT)
+    assert heard.tell(10_000) == []
+    answered(heard, 10_000, first_s=60.0, broken=Break.FIRST_BYTE_TIMEOUT)
+    assert only(heard, 10_000).answers == [Answered(Kind.FIRST_BYTE, 1, 60_000.0, 60_000.0)]
+
+
+def test_what_an_older_process_tells_is_read_and_a_newer_one_may_tell_more() -> None:
+    told = Telling(D, 1, 2, answers=[Answered(Kind.ANSWER, 1, 20.0, 20.0)])
+    whole = msgspec.json.decode(bytes(encode([told])))
+    older, newer = [whole[0][:6]], [[*whole[0], "more"]]
+    assert decode(msgspec.Raw(msgspec.json.encode(older))) == [Telling(D, 1, 2)]
+    assert decode(msgspec.Raw(msgspec.json.encode(newer))) == [told]

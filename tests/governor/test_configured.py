@@ -1,6 +1,7 @@
 """Scopes from a configuration: what a request of a tenant and lane must fit."""
 
 from headrace.dispatcher.governor.configured import policy_of, tree_of
+from headrace.dispatcher.governor.learning.seats import SeatsPolicy
 from headrace.dispatcher.governor.tree import Caps
 from headrace.schemas.config.load import parse
 from headrace.schemas.config.model import Config
@@ -71,3 +72,13 @@ def test_a_tenant_may_own_a_part_beside_a_lane() -> None:
 
     lefts = [left(lane, tenant) for lane in ("interactive", "batch") for tenant in "tu"]
     assert lefts == [100, 60, 80, 40]
+
+
+def test_seats_that_are_learned_are_bounded_by_what_is_configured() -> None:
+    limits = "limits: {concurrency: 6, adaptive: true, adaptive_least: 2, adaptive_tolerance: 3}"
+    text = TEXT.replace("pool: account,", f"pool: account, {limits},")
+    text += "governor: {shadow: [learned_seats]}\n"
+    scopes = tree_of(parse(text, "headrace.yaml", {}, str)).scopes
+    (scope,) = [one for one in scopes if one.adaptive is not None]
+    assert scope.name == "d"
+    assert scope.adaptive == SeatsPolicy(first=6, least=2, most=6, tolerance=3, shadow=True)

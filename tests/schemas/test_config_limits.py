@@ -52,6 +52,12 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
         (config("", "breaker: {failing_share: 0.1}"), "breaker.failing_share"),
         (config("", "breaker: {mode: off}"), "breaker.mode"),
         (config("", "breaker: {open_s: 20, longest_open_s: 10}"), "longest_open_s: is below open_s"),
+        (config("adaptive: true"), "limits.adaptive: needs concurrency"),
+        (
+            config("adaptive: true, adaptive_least: 9, concurrency: 8"),
+            "limits.adaptive_least: is above concurrency, 8",
+        ),
+        (config("adaptive: true, concurrency: 8, adaptive_tolerance: 1"), "greater than or equal to 1.1"),
         (config("concurrency: 0"), "greater than or equal to 1"),
         (config("process_concurrency: -1"), "greater than or equal to 1"),
         (

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from headrace.dispatcher.governor.learning.headers import limit_of
+from headrace.dispatcher.governor.learning.holding import Holding, Place, cap_of
 from headrace.dispatcher.governor.learning.limit import (
     LearnedLimit,
     LearnPolicy,
@@ -35,8 +36,6 @@ EVEN_SHARE: Final = 0.86
 CATCH_UP_SHARE: Final = 0.92
 """The same while the limit is far below its peak: after the pause that follows a cut."""
 FAR: Final = 0.9
-STEP: Final = 0.005
-"""Smaller changes of a limit are not worth their trouble."""
 MOST_REFUSED: Final = 10_000
 """Refusals of one window that are told apart from what was admitted."""
 MOST_PATHS: Final = 1_000
@@ -53,13 +52,6 @@ _DIMENSIONS: Final = {
 _TOLD: Final = {ours: theirs for theirs, ours in _DIMENSIONS.items()}
 
 
-class Place(NamedTuple):
-    """One limit of one scope."""
-
-    scope: str
-    dimension: Dimension
-
-
 class Change(NamedTuple):
     """A limit was cut, or is whole again."""
 
@@ -71,26 +63,24 @@ class Change(NamedTuple):
 class Limits:
     """All limits of one ledger that are not what the configuration says."""
 
-    def __init__(self, ledger: Ledger, policy: LearnPolicy) -> None:
+    def __init__(self, ledger: Ledger, holding: Holding, policy: LearnPolicy) -> None:
         """All are as configured."""
         self._ledger = ledger
+        self._holding = holding
         self._policy = policy
         self._known: dict[Place, LearnedLimit] = {}
         self._stated_ms: dict[Place, int] = {}
         self._refused: dict[str, deque[int]] = {}
         """By scope, when calls were refused that a limit had let pass."""
-        self._held: dict[Place, int] = {}
         self._shares: dict[str, float] = {}
         """By scope, of those with a limit that was cut."""
         self.replant()
 
     def replant(self) -> None:
-        """The configured limits were changed."""
-        self._nodes = {node.scope.name: node for node in self._ledger.nodes}
+        """The configured limits were changed, and `holding` knows of it."""
         self._paths: dict[DeploymentName, list[Node]] = {}
-        self._held.clear()
         for place, limit in list(self._known.items()):
-            configured = self._configured(place)
+            configured = self._holding.configured(place)
             if configured is None:
                 self._forget(place)
             else:
@@ -100,12 +90,14 @@ class Limits:
     def told(self, deployment: DeploymentName, windows: Sequence[tellings.Window]) -> None:
         """An answer told these. The innermost scope that has such a limit is meant."""
         for dimension, name in _TOLD.items():
-            node = next((n for n in reversed(self.path(deployment)) if _cap(n, dimension)), None)
+            node = next((n for n in reversed(self.path(deployment)) if cap_of(n, dimension)), None)
             if node is None:
                 continue
             limit = limit_of(windows, name, node.scope.window_ms)
             place = Place(node.scope.name, dimension)
-            if limit is not None and (limit < (_cap(node, dimension) or 0) or place in self._known):
+            if limit is not None and (
+                limit < (cap_of(node, dimension) or 0) or place in self._known
+            ):
                 self._known[place] = after_headers(self._at(place, node), limit)
 
     def refused(
@@ -118,12 +110,7 @@ class Limits:
     ) -> Change | None:
         """A limit turned a call away that was started at `started_ms`. Returns what was cut by it."""
         said = {_DIMENSIONS[one] for one in spent}
-        places = [
-            (node, dimension)
-            for node in self.path(deployment)
-            for dimension, _ in node.caps.named()
-            if dimension is not Dimension.SEATS
-        ]
+        places = self._windowed(deployment)
         places = [one for one in places if one[1] in said] or places
         if not places:
             return None
@@ -144,8 +131,12 @@ class Limits:
         self._note_cuts()
         return Change(place, int(learned(after, now_ms, self._policy)), cut=True)
 
-    def apply(self, now_ms: int) -> tuple[bool, list[Change]]:
-        """Hold the ledger to what is known now: whether that changed anything, and what is whole again."""
+    def any_of(self, deployment: DeploymentName) -> bool:
+        """Whether there is one that a 429 could speak of."""
+        return bool(self._windowed(deployment))
+
+    def apply(self, now_ms: int) -> list[Change]:
+        """Hold to what is known now; returns what is whole again."""
         whole: list[Change] = []
         for place, limit in list(self._known.items()):
             if limit.cuts and learned(limit, now_ms, self._policy) >= limit.ceiling:
@@ -153,15 +144,12 @@ class Limits:
                 self._stated_ms.pop(place, None)
                 whole.append(Change(place, int(limit.ceiling), cut=False))
         changed = [
-            place
+            self._holding.hold(place, int(in_force(limit, now_ms, self._policy)))
             for place, limit in self._known.items()
-            if self._moved(place, int(in_force(limit, now_ms, self._policy)))
         ]
-        for scope in {place.scope for place in changed}:
-            self._hold(scope)
-        if changed:
+        if any(changed):
             self._note_cuts()
-        return bool(changed), whole
+        return whole
 
     def share(self, deployment: DeploymentName) -> float:
         """Of a lane's usual pace."""
@@ -178,7 +166,7 @@ class Limits:
             and any(
                 node.charged()[place.dimension] > learned(limit, now_ms, self._policy)
                 for place, limit in self._known.items()
-                if (node := self._nodes[place.scope]) in self.path(deployment)
+                if (node := self._holding.nodes[place.scope]) in self.path(deployment)
             )
         )
 
@@ -211,16 +199,24 @@ class Limits:
 
     def take(self, stated: Learned) -> None:
         """What the owner before knew."""
-        if stated.dimension not in {dimension.value for dimension in Dimension}:
+        place = place_of(stated)
+        if place is None:
             return
-        place = Place(stated.scope, Dimension(stated.dimension))
-        configured = self._configured(place)
+        configured = self._holding.configured(place)
         if configured is None:
             return
         self._known[place] = LearnedLimit(
             float(configured), stated.told, stated.peak, stated.cut_at_ms, stated.cuts
         )
         self._note_cuts()
+
+    def _windowed(self, deployment: DeploymentName) -> list[tuple[Node, Dimension]]:
+        return [
+            (node, dimension)
+            for node in self.path(deployment)
+            for dimension, _ in node.caps.named()
+            if dimension is not Dimension.SEATS
+        ]
 
     def _admitted(self, node: Node, now_ms: int) -> float:
         """The part of what was sent in the window that was not refused; one more was refused now."""
@@ -234,34 +230,18 @@ class Limits:
         known = self._known.get(place)
         if known is not None:
             return known
-        return LearnedLimit(float(_cap(node, place.dimension) or 1))
-
-    def _moved(self, place: Place, limit: int) -> bool:
-        configured = self._configured(place) or limit
-        held = self._held.get(place, configured)
-        small = max(1.0, STEP * held)
-        if held == limit or (abs(limit - held) < small and limit != configured):
-            return False
-        self._held[place] = limit
-        return True
-
-    def _hold(self, scope: str) -> None:
-        held = {place.dimension: cap for place, cap in self._held.items() if place.scope == scope}
-        self._nodes[scope].hold(held)
-        for name, node in self._nodes.items():
-            if not node.scope.common and name.startswith(f"{scope} for "):
-                node.hold(_in_proportion(node, self._nodes[scope], held))
+        return LearnedLimit(float(cap_of(node, place.dimension) or 1))
 
     def _forget(self, place: Place) -> None:
         del self._known[place]
         self._stated_ms.pop(place, None)
-        self._held.pop(place, None)
+        self._holding.forget(place)
 
     def _note_cuts(self) -> None:
         self._shares = {}
         for place, limit in self._known.items():
             if limit.cuts:
-                far = self._held.get(place, limit.peak) < FAR * limit.peak
+                far = self._holding.held(place, limit.peak) < FAR * limit.peak
                 share = CATCH_UP_SHARE if far else EVEN_SHARE
                 self._shares[place.scope] = min(share, self._shares.get(place.scope, share))
 
@@ -279,21 +259,14 @@ class Limits:
             ]
         return path
 
-    def _configured(self, place: Place) -> int | None:
-        node = self._nodes.get(place.scope)
-        return None if node is None else _cap(node, place.dimension)
 
-
-def _cap(node: Node, dimension: Dimension) -> int | None:
-    return dict(node.scope.caps.named()).get(dimension)
+def place_of(stated: Learned) -> Place | None:
+    """What a record of the log speaks of; None: nothing that is known here."""
+    try:
+        return Place(stated.scope, Dimension(stated.dimension))
+    except ValueError:
+        return None
 
 
 def _in(node: Node, dimension: Dimension) -> int:
     return dict(node.caps.named())[dimension]
-
-
-def _in_proportion(part: Node, whole: Node, held: dict[Dimension, int]) -> dict[Dimension, int]:
-    return {
-        dimension: limit * (_cap(part, dimension) or 1) // (_cap(whole, dimension) or 1)
-        for dimension, limit in held.items()
-    }

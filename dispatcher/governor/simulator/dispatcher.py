@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from random import Random
 
+import msgspec
+
 from headrace.dispatcher.governor.holder import Holder, Ticket
 from headrace.dispatcher.governor.queues import TOLD
 from headrace.dispatcher.governor.simulator.clock import Clock
@@ -11,8 +13,12 @@ from headrace.dispatcher.governor.simulator.log import Log
 from headrace.dispatcher.governor.simulator.story import Story
 from headrace.dispatcher.governor.simulator.upstream import Arrival, Upstream
 from headrace.dispatcher.governor.simulator.witness import Witness
+from headrace.dispatcher.overheard import Overheard
+from headrace.dispatcher.ports import CallEnd
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.limits import Command, Flow, Report, Want
+from headrace.schemas.names import RequestId
+from headrace.schemas.tellings import encode
 
 QUEUED = 64
 """What comes on top of that many is turned away."""
@@ -48,6 +54,7 @@ class Dispatcher:
         self._calls: dict[Ticket, Arrival | None] = {}
         self._counts_calls = places.witness.seats or bool(places.story.settles)
         self._planned = 1 << 60
+        self._heard = Overheard(places.story.adaptive)
         self.cut_until = 0
         self.holder = Holder(name, places.story.timing, self.mono())
         places.witness.join(self)
@@ -142,10 +149,18 @@ class Dispatcher:
 
     def _settle(self, ticket: Ticket, unused: int) -> None:
         if self.alive:
+            self._tell(ticket)
             _, tokens_in, tokens_out = ticket.units
             self.holder.settle(ticket, tokens_in, tokens_out - unused, self.mono())
             self.holder.release(ticket, self.mono())
             self._plan()
+
+    def _tell(self, ticket: Ticket) -> None:
+        """It took longer the more calls there were: what learns seats has something to do."""
+        end, mono = CallEnd(status=200, first_s=0.05 * (1 + len(self._calls))), self.mono()
+        self._heard.ended(
+            ticket.flow.deployment, RequestId(""), end, began_ms=mono, mono_ms=mono, now_ms=mono
+        )
 
     def _cut_calls(self) -> None:
         """Calls that have lost their seats are ended at once."""
@@ -176,6 +191,9 @@ class Dispatcher:
         if self.holder.due_ms() <= self.mono():
             report = self.holder.report(self.mono())
             self._cut_calls()
+            told = self._heard.tell(self.mono())
+            if told:
+                report = msgspec.structs.replace(report, headers=encode(told))
             if now >= self.cut_until:
                 self._places.reports.write(report)
         self._plan()

@@ -86,6 +86,12 @@ class Story:
     drift_ppm: int = 100
     """How wrong each process's clock may run, either way."""
 
+    @property
+    def adaptive(self) -> frozenset[DeploymentName]:
+        """Deployments whose seats are learned."""
+        scopes = [scope for scope in self.tree.scopes if scope.adaptive is not None]
+        return frozenset(DeploymentName(n) for scope in scopes for n in scope.deployments or ())
+
 
 def draw(seed: int, *, seconds: tuple[int, int] = (60, 120)) -> Story:
     """A hostile run: several times the demand that fits, and a fault every ten seconds or so."""

@@ -121,15 +121,14 @@ def test_show_tells_limits_pauses_and_queues() -> None:
     flow = Flow(DeploymentName("east"), LaneName("batch"), Tenant("acme"))
     outlook = Outlook(
         Epoch(4),
-        [ScopeOutlook("east", [Level("requests", 20, 17)], 1_000)],
+        [ScopeOutlook("east", [Level("requests", 15, 12, 15)], 1_000)],
         [FlowOutlook(flow, 12, 34_560)],
     )
     found = collected(config(), known, outlook, T0)
     rows = {(one["scope"], one["limit"]): one for one in found["limits"]}  # type: ignore[attr-defined]
     east = rows["east", "requests_per_minute"]
-    assert [east[name] for name in ("configured", "changed", "in_force", "used", "version")] == [
-        *(60, 20, 20, 17, 2)
-    ]
+    names = ("configured", "changed", "learned", "in_force", "used", "version")
+    assert [east[name] for name in names] == [60, 20, 15, 15, 12, 2]
     assert rows["pool p", "concurrency"]["used"] is None
     printed = io.StringIO()
     as_tables(found, known, Console(file=printed, width=200), T0)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.cli.mock.attempts import Attempts
+from headrace.cli.mock.replies import Pace, Reply, slowed
 from headrace.cli.mock.script import Script
 from headrace.cli.mock.window import MAX_MODELS, Limits, ModelLimit
 
@@ -106,3 +107,9 @@ def test_the_digest_unseen_for_longest_is_forgotten_first() -> None:
     for digest in (b"a", b"b", b"a", b"c"):
         attempts.count(digest)
     assert (attempts.count(b"a"), attempts.count(b"b")) == (3, 1)
+
+
+def test_above_what_goes_at_full_speed_a_call_is_slower_by_the_ratio() -> None:
+    reply = Reply(200, (), pace=Pace(1.0, 2.0, 3.0, 4.0))
+    assert slowed(reply, 4, 4) == slowed(reply, 0, 100) == reply
+    assert slowed(reply, 4, 8).pace == Pace(2.0, 4.0, 6.0, 4.0)

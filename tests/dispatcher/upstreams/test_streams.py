@@ -37,8 +37,11 @@ def asking(script: str = "") -> bytes:
 async def test_a_stream_comes_back_byte_for_byte(mock: MockUpstream) -> None:
     async with calling(mock.base_url) as caller:
         quick = await caller.call(asking(), stream=True)
-        slow = await caller.call(asking("tps=200;tokens=20"), stream=True)
+        slow = await caller.call(asking("ttft=100;tps=200;tokens=20"), stream=True)
     assert quick.broken is slow.broken is None
+    assert quick.first_s is not None
+    assert slow.first_s is not None
+    assert slow.first_s >= 0.09
     assert slow.forwarded == len(caller.chunks) > 1
     whole = b"".join(caller.chunks) + slow.body
     assert whole.endswith(DONE)
