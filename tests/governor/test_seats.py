@@ -5,8 +5,9 @@ from math import exp, factorial
 import pytest
 
 from headrace.dispatcher.governor.holder import URGENT_MS, Ticket
-from headrace.dispatcher.governor.lending import surely_back
-from headrace.dispatcher.governor.tree import Caps, Scope, Tree
+from headrace.dispatcher.governor.ledger import Ledger
+from headrace.dispatcher.governor.lending import Lending, surely_back
+from headrace.dispatcher.governor.tree import Caps, Dimension, Scope, Tree
 from support.credits import Bench
 from support.limits import TIMING, flow, tree
 
@@ -186,3 +187,16 @@ def test_what_is_lent_comes_back_in_time_with_99_chances_of_100() -> None:
         fewer = sum(exp(-expected) * expected**n / factorial(n) for n in range(lent))
         assert fewer <= 0.011
     assert (surely_back(4.7), surely_back(2.0)) == (1, 0)
+
+
+def test_what_is_lent_leaves_learned_limits_of_the_part_alone() -> None:
+    others = Scope("others", Caps(50, seats=30), lanes=frozenset({"batch"}), part_of="all")
+    limits = Tree((Scope("all", Caps(100, seats=40)), others))
+    whole, part = Ledger(limits, TIMING).nodes
+    part.hold({Dimension.REQUESTS: 20})
+    lending = Lending()
+    lending.lend([whole, part], 0)
+    whole.returned = 1_000
+    lending.lend([whole, part], 100)
+    assert part.caps.requests == 20
+    assert part.seats > 30
