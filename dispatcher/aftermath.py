@@ -74,7 +74,7 @@ class Aftermath:
             roll=random.random(),  # noqa: S311 - jitter, not a secret
             call_ms=call_ms,
             elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
-            outage=self._breakers.outage(deployment, now_ms),
+            outage=self._breakers.outage(deployment, now_ms, 1 + len(waiting.history)),
         )
         match verdict:
             case Settle(outcome):

@@ -89,9 +89,9 @@ class Breakers:
         """The deployments of a model."""
         return self._of.get(model, [])
 
-    def outage(self, deployment: DeploymentName, now_ms: int) -> bool:
-        """Whether what fails there is no attempt of a request, since nearly everything does."""
-        return self._looks and self._switches[deployment].outage(now_ms)
+    def outage(self, deployment: DeploymentName, now_ms: int, own: int) -> bool:
+        """Whether what fails there, the `own`-th call of a request, is no attempt, since nearly everything does."""
+        return self._looks and self._switches[deployment].outage(now_ms, own)
 
     def watch(self, deployment: DeploymentName, waiting: Waiting, clock: Clock) -> Watch | None:
         """Whoever is to see the call that is made now; None where nothing is looked at."""

@@ -191,9 +191,13 @@ class Switch:
         self.ends |= dict.fromkeys(idle, ProbeEnd.RENOUNCED)
         return bool(idle)
 
-    def outage(self, now_ms: int) -> bool:
-        """Whether a failed call is the deployment's fault as a whole, and no attempt of its request."""
-        return self.failing(now_ms) or self.state in OBEYED
+    def outage(self, now_ms: int, own: int) -> bool:
+        """Whether a failed call, the `own`-th of its request, is the deployment's fault as a whole, and no
+        attempt.
+        """
+        if self.failing(now_ms) or self.state in OBEYED:
+            return True
+        return self._enforced and self.state in _RESTRAINED and self._trip.excuses(own, LOCAL)
 
     def failing(self, now_ms: int) -> bool:
         """Whether this process has seen nothing but failures: then repeats wait for what the owner says."""
@@ -206,13 +210,16 @@ class Switch:
 
     def ended(self, end: CallEnd | None, effect: BreakerEffect, now_ms: int) -> bool:
         """It has ended; True if the owner should hear of it soon."""
-        before = self._trip.refused_until_ms
-        self._trip = self._trip.after_end(end, now_ms, LOCAL)
+        before = self._trip
+        self._trip = before.after_end(end, now_ms, LOCAL)
         if effect is BreakerEffect.SUCCESS:
             self._failing_until_ms = 0
-        elif self._enforced and self._trip.refused_until_ms != before:
-            self.trips += not self.failing(now_ms)
-            self._failing_until_ms = now_ms + SPOKEN_MS
+        elif self._enforced and self._trip is not before:
+            tripped = self._trip.refused_until_ms != before.refused_until_ms
+            if tripped or self.failing(now_ms):
+                # While it holds back there are few calls: each that fails shows that nothing has changed.
+                self.trips += not self.failing(now_ms)
+                self._failing_until_ms = now_ms + SPOKEN_MS
         return effect in FAILURES
 
     def _pace(self, now_ms: int) -> float:

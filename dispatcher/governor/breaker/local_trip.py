@@ -17,6 +17,8 @@ class LocalTripPolicy:
     """How many failures in a row, and for how long it may refuse on its own."""
 
     failures: int = 5
+    others: int = 2
+    """Failures of other requests in a row that show a request's own to be no fault of its own."""
     share: float = 0.5
     """Of the calls started since the last good one."""
     refuse_ms: int = 100
@@ -39,6 +41,12 @@ class LocalTrip(msgspec.Struct, frozen=True):
     def refuses(self, now_ms: int) -> bool:
         """Whether a call should not be made now."""
         return now_ms < self.refused_until_ms
+
+    def excuses(self, own: int, policy: LocalTripPolicy) -> bool:
+        """Whether nothing has worked for others either since the last good call; `own` of the failures
+        may be those of the request that asks.
+        """
+        return self.failed >= max(own + policy.others, policy.share * self.started)
 
     def after_start(self) -> "LocalTrip":
         """A call is sent."""

@@ -121,15 +121,17 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
     fail(one, 4)
     assert let(one) == 1
     assert not one.failing(NOW_MS)
+    assert one.outage(NOW_MS, own=2)
+    assert not one.outage(NOW_MS, own=3), "nobody but the request itself may have failed"
     fail(one, 1)
     assert let(one, NOW_MS + LOCAL.refuse_ms - 1) == 0
     assert let(one, NOW_MS + LOCAL.refuse_ms) == 1
-    assert one.outage(NOW_MS + SPOKEN_MS - 1)
-    assert not one.outage(NOW_MS + SPOKEN_MS)
+    assert one.outage(NOW_MS + SPOKEN_MS - 1, own=1)
+    assert not one.outage(NOW_MS + SPOKEN_MS, own=1)
     one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS)
-    assert not one.outage(NOW_MS)
+    assert not one.outage(NOW_MS, own=1)
     assert let(one) == 1
-    assert switch(State.OPEN).outage(NOW_MS)
+    assert switch(State.OPEN).outage(NOW_MS, own=1)
 
 
 @pytest.mark.parametrize("state", [State.FORCED_CLOSED, State.METRICS_ONLY])
