@@ -90,7 +90,7 @@ class Breakers:
         return self._of.get(model, [])
 
     def outage(self, deployment: DeploymentName, now_ms: int, own: int) -> bool:
-        """Whether what fails there, the `own`-th call of a request, is no attempt, since nearly everything does."""
+        """Whether what fails there, a request's `own`-th call, is no attempt, since nearly all do."""
         return self._looks and self._switches[deployment].outage(now_ms, own)
 
     def watch(self, deployment: DeploymentName, waiting: Waiting, clock: Clock) -> Watch | None:

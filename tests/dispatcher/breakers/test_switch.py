@@ -134,6 +134,16 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
     assert switch(State.OPEN).outage(NOW_MS, own=1)
 
 
+def test_each_failure_renews_what_a_process_knows_while_it_holds_back() -> None:
+    one = switch()
+    fail(one, LOCAL.failures)
+    one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS + SPOKEN_MS - 1)
+    assert one.failing(NOW_MS + 2 * SPOKEN_MS - 2)
+    assert one.trips == 1
+    one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS + 2 * SPOKEN_MS)
+    assert not one.failing(NOW_MS + 2 * SPOKEN_MS)
+
+
 @pytest.mark.parametrize("state", [State.FORCED_CLOSED, State.METRICS_ONLY])
 def test_nothing_is_refused_that_an_operator_lets_pass(state: State) -> None:
     one = switch(state)
