@@ -1,5 +1,6 @@
 """Fixtures that every room may use."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ __all__ = ["clock", "kafka", "topic_prefix"]
 # Two busy cores are no bug of the code under test; pytest's own time-out bounds a test.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
+
+# A shell starts what runs in its background with SIGINT ignored, which the processes of a test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST_FIRST = (
     *("test_crashes.py", "demo", "governor_role", "integration", "simulation", "faults"),
