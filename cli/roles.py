@@ -1,7 +1,7 @@
 """`headrace ingress`, `headrace dispatcher` and `headrace governor`: hand the configuration to the role."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +17,7 @@ def ingress(config: ConfigFile) -> None:
     """Run the HTTP side until SIGTERM. Exit code 78: the configuration cannot be used."""
     from headrace.ingress.app import run
 
-    with problems_shown():
-        spare_the_loaded()
-        run(config)
+    serve(run, config)
 
 
 def dispatcher(config: ConfigFile) -> None:
@@ -29,9 +27,7 @@ def dispatcher(config: ConfigFile) -> None:
     """
     from headrace.dispatcher.app import run
 
-    with problems_shown():
-        spare_the_loaded()
-        run(config)
+    serve(run, config)
 
 
 def governor(config: ConfigFile) -> None:
@@ -41,17 +37,19 @@ def governor(config: ConfigFile) -> None:
     """
     from headrace.dispatcher.governing.app import run
 
-    with problems_shown():
-        spare_the_loaded()
-        run(config)
+    serve(run, config)
 
 
-def spare_the_loaded() -> None:
-    """Keep what was imported out of the garbage collector's sight: looking through it all takes tens of
-    milliseconds, in which no request goes on.
+def serve(run: Callable[[Path], None], config: Path) -> None:
+    """Run a role that is imported.
+
+    That is kept out of the garbage collector's sight: looking through it all takes tens of milliseconds,
+    in which no request goes on.
     """
     gc.collect()
     gc.freeze()
+    with problems_shown():
+        run(config)
 
 
 @contextmanager

@@ -210,16 +210,16 @@ class Switch:
 
     def ended(self, end: CallEnd | None, effect: BreakerEffect, now_ms: int) -> bool:
         """It has ended; True if the owner should hear of it soon."""
-        before = self._trip
+        before, failing = self._trip, self.failing(now_ms)
         self._trip = before.after_end(end, now_ms, LOCAL)
+        tripped = self._trip.refused_until_ms != before.refused_until_ms
+        # While it holds back there are few calls: each that fails shows that nothing has changed.
+        renewed = failing and self._trip is not before
         if effect is BreakerEffect.SUCCESS:
             self._failing_until_ms = 0
-        elif self._enforced and self._trip is not before:
-            tripped = self._trip.refused_until_ms != before.refused_until_ms
-            if tripped or self.failing(now_ms):
-                # While it holds back there are few calls: each that fails shows that nothing has changed.
-                self.trips += not self.failing(now_ms)
-                self._failing_until_ms = now_ms + SPOKEN_MS
+        elif self._enforced and (tripped or renewed):
+            self.trips += not failing
+            self._failing_until_ms = now_ms + SPOKEN_MS
         return effect in FAILURES
 
     def _pace(self, now_ms: int) -> float:

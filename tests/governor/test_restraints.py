@@ -175,7 +175,11 @@ def test_the_dimension_of_which_nothing_remains_is_cut() -> None:
 def test_what_lanes_leave_to_others_shrinks_with_the_limit() -> None:
     whole = Scope("d", Caps(requests=100), deployments=frozenset({"d"}))
     part = Scope(
-        "d for batch", Caps(requests=50), deployments=whole.deployments, lanes=frozenset({"batch"})
+        "d for batch",
+        Caps(requests=50),
+        deployments=whole.deployments,
+        lanes=frozenset({"batch"}),
+        part_of="d",
     )
     bench = Bench(Tree((whole, part)), "one")
     refuse(bench)

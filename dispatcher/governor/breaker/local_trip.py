@@ -46,7 +46,7 @@ class LocalTrip(msgspec.Struct, frozen=True):
         """Whether nothing has worked for others either since the last good call; `own` of the failures
         may be those of the request that asks.
         """
-        return self.failed >= max(own + policy.others, policy.share * self.started)
+        return _fails(self, own + policy.others, policy)
 
     def after_start(self) -> "LocalTrip":
         """A call is sent."""
@@ -58,10 +58,14 @@ class LocalTrip(msgspec.Struct, frozen=True):
             return LocalTrip(refused_until_ms=self.refused_until_ms)
         if end is None or not _beyond_doubt(end):
             return self
-        failed = self.failed + 1
-        if failed >= policy.failures and failed >= policy.share * self.started:
+        after = msgspec.structs.replace(self, failed=self.failed + 1)
+        if _fails(after, policy.failures, policy):
             return LocalTrip(refused_until_ms=now_ms + policy.refuse_ms)
-        return msgspec.structs.replace(self, failed=failed)
+        return after
+
+
+def _fails(trip: LocalTrip, least: int, policy: LocalTripPolicy) -> bool:
+    return trip.failed >= max(least, policy.share * trip.started)
 
 
 def _beyond_doubt(end: CallEnd) -> bool:

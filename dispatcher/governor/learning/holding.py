@@ -66,8 +66,8 @@ class Holding:
                 place.dimension: cap for place, cap in self._held.items() if place.scope == scope
             }
             self.nodes[scope].hold(held)
-            for name, node in self.nodes.items():
-                if not node.scope.common and name.startswith(f"{scope} for "):
+            for node in self.nodes.values():
+                if node.scope.part_of == scope:
                     node.hold(_in_proportion(node, self.nodes[scope], held))
         return bool(moved)
 
