@@ -1,4 +1,4 @@
-"""An upstream fails altogether for a minute: what the breakers let through (G9).
+"""An upstream fails altogether for a minute: what the breakers let through (G9), repeats among it (G11).
 
 One of ten deployments of a model that two tenants use, and at the same time the only deployment of another
 model. Both fail at once and work again at once; the failing upstreams count every call themselves.
@@ -29,6 +29,7 @@ DEADLINE_S = 280
 OPEN_BAR_S = 3.0
 FAILED_BAR = 60
 PROBES_BAR = 3
+AMPLIFIED_BAR = 1.12
 LATE_MS = 250
 """Until all dispatchers know of it, with what was on its way to the upstream."""
 
@@ -127,6 +128,7 @@ def _rows(
     probes = max(map(len, rounds_of(moves, upstream.failed_ms + upstream.passed_ms)), default=0)
     again = [at for at in opened if at > ended_ms + LATE_MS]
     answered = seen.statuses[200] / max(1, seen.statuses.total()) * 100
+    asked = PER_S * OUTAGE_S  # each has one call that succeeds, here or elsewhere, sooner or later
 
     def bar(what: str, value: float, unit: str, most: float) -> Row:
         return at_most("G9", f"{name}: {what}", value, unit, most, judged=True)
@@ -138,6 +140,14 @@ def _rows(
         bar("probes in a round, at most", probes, "calls", PROBES_BAR),
         bar("trips after the upstream was well", len(again), "trips", 0),
         at_least("G9", f"{name}: requests answered", answered, "%", 100, judged=True),
+        at_most(
+            "G11",
+            f"{name}: calls for each request of the outage",
+            (asked + len(failed)) / asked,
+            "x",
+            AMPLIFIED_BAR,
+            judged=True,
+        ),
         figure("G9.rounds", f"{name}: times it was open", len(opened), ""),
         figure(
             "G9.closed",
