@@ -1,7 +1,7 @@
 """Requests beside the demo's own traffic: sent at a pace, and kept out of its evidence."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import httpx
 import msgspec
@@ -15,11 +15,18 @@ TIMEOUT_S = 100.0
 class Asker:
     """Sends `count` requests, `per_s` a second, and keeps what came back."""
 
-    def __init__(self, count: int, per_s: float, body: Callable[[int], dict[str, object]]) -> None:
-        """`body`: that of the request with a number."""
+    def __init__(
+        self,
+        count: int,
+        per_s: float,
+        body: Callable[[int], dict[str, object]],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`body`: that of the request with a number; `headers`: of each of them."""
         self._count = count
         self._per_s = per_s
         self._body = body
+        self._headers = headers
         self.statuses: list[int] = []
         """Of the answers so far; 0: none came."""
         self.ids: set[str] = set()
@@ -28,7 +35,9 @@ class Asker:
         """Send all of them to the ingress at `url`; returns when each has ended."""
         limits = httpx.Limits(max_connections=None)
         async with (
-            httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S, limits=limits) as client,
+            httpx.AsyncClient(
+                trust_env=False, timeout=TIMEOUT_S, limits=limits, headers=self._headers
+            ) as client,
             asyncio.TaskGroup() as asking,
         ):
             for number in range(self._count):

@@ -10,7 +10,7 @@ USED = 0.95
 
 
 def check_limit(evidence: Evidence) -> Iterator[Finding]:
-    """Never more than the limit, nothing refused by the upstream, the limit used, all answered."""
+    """Never more than the limit, nothing refused by the upstream, the limit used, all others told."""
     seen = evidence.limited
     if seen is None:
         return
@@ -20,8 +20,13 @@ def check_limit(evidence: Evidence) -> Iterator[Finding]:
         yield _finding(f"the upstream refused {seen.refused} calls with 429")
     if seen.most < seen.limit * USED:
         yield _finding(f"only {seen.most} of {seen.limit} calls within 60 s")
-    if seen.answered < seen.asked:
-        yield _finding(f"{seen.answered} of {seen.asked} requests were answered")
+    if seen.answered < seen.limit * USED:
+        yield _finding(f"only {seen.answered} requests were answered, {seen.limit} are allowed")
+    if seen.answered + seen.late < seen.asked:
+        silent = seen.asked - seen.answered - seen.late
+        yield _finding(
+            f"{silent} of {seen.asked} requests had neither an answer nor a refusal in time"
+        )
 
 
 def _finding(what: str) -> Finding:

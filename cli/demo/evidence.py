@@ -84,6 +84,8 @@ class Limited(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that it refused with 429."""
     asked: int
     answered: int
+    late: int
+    """Requests that were told that their time does not do."""
 
 
 class Tripped(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
-"""A limit that is kept while the rest of the demo runs: more requests than a minute allows, all answered.
+"""A limit that is kept while the rest of the demo runs: more requests than a minute allows.
 
 The upstream enforces the same limit: it would answer one call too many with 429. Its own log tells how many
-came within any 60 s.
+came within any 60 s. The others have less time than the minute, and are told that it will not do.
 """
 
 from bisect import bisect_right
@@ -14,8 +14,12 @@ MODEL = "quota"
 LIMIT = 120
 """Requests a minute, of all dispatchers together."""
 REQUESTS = 150
-"""More than the limit: the last must wait until the first have left the minute."""
-PER_S = 8.0
+"""More than the limit: the last would have to wait until the first have left the minute."""
+PER_S = 24.0
+HEADERS = {"headrace-timeout": "15"}
+"""Of each request: seconds that its client waits."""
+LATE = (429, 504)
+"""What ingress answers when it foresees that they will not do, and when they are over."""
 WINDOW_MS = 60_000
 SCRIPT = {
     "requests_per_minute": str(LIMIT),
@@ -44,6 +48,7 @@ def limited(calls: Iterable[LoggedCall], statuses: Sequence[int]) -> Limited:
         refused=refused,
         asked=REQUESTS,
         answered=sum(status == 200 for status in statuses),
+        late=sum(status in LATE for status in statuses),
     )
 
 

@@ -67,7 +67,7 @@ class Demo:
         self._ledger = Ledger(now_ms)
         self._started = now_ms()
         self._stack = self._build(seed, dispatchers, reporter)
-        self._quota = Asker(quota.REQUESTS, quota.PER_S, quota.body)
+        self._quota = Asker(quota.REQUESTS, quota.PER_S, quota.body, quota.HEADERS)
         self._outage = Asker(outage.REQUESTS, outage.PER_S, outage.body)
         self._scenario = Scenario(prompts, self._ledger, self._stack, now_ms)
 
@@ -96,7 +96,8 @@ class Demo:
         fate = "10 % of the calls get a 5xx and 5 % a 429; one dispatcher will be killed."
         self._reporter.say(f"Sending {len(self._prompts)} requests. {fate}")
         more = f"{quota.REQUESTS} more go to a model with a limit of {quota.LIMIT} a minute"
-        self._reporter.say(f"{more}; the upstream would refuse one too many.")
+        fate = f"each can wait {quota.HEADERS['headrace-timeout']} s"
+        self._reporter.say(f"{more}; {fate}, and the upstream would refuse one too many.")
         more = f"{outage.REQUESTS} go to a model whose first {outage.FAILING} calls fail"
         self._reporter.say(f"{more}; its breaker opens, and closes again.")
 

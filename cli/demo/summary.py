@@ -62,7 +62,8 @@ def figures(findings: Findings, reasons: Sequence[str], takeover_s: float | None
     if (seen := findings.limited) is not None:
         told["limit"] = (
             f"{seen.limit} a minute, {seen.asked} asked for: at most {seen.most} in any 60 s"
-            f" by the upstream's own count, {seen.refused} refused by it, {seen.answered} answered"
+            f" by the upstream's own count, {seen.refused} refused by it, {seen.answered} answered,"
+            f" {seen.late} told that their time does not do"
         )
     if (trip := findings.tripped) is not None:
         told["breaker"] = (

@@ -16,7 +16,7 @@ from headrace.schemas.breakers import State, Transition, Why
 from headrace.schemas.names import DeploymentName
 from support.evidence import RULES, answer_of, good_run
 
-KEPT = Limited(limit=120, most=120, refused=0, asked=150, answered=150)
+KEPT = Limited(limit=120, most=120, refused=0, asked=150, answered=120, late=30)
 
 
 def calls(times: Iterable[int], model: str = quota.MODEL, status: int = 200) -> list[LoggedCall]:
@@ -43,8 +43,8 @@ def test_a_call_leaves_the_count_after_exactly_a_minute() -> None:
 
 def test_calls_of_other_models_are_not_counted() -> None:
     every = [*calls([1, 2]), *calls([3], status=429), *calls([4, 5, 6], model="other")]
-    seen = quota.limited(every, [200, 200, 504])
-    assert (seen.most, seen.refused, seen.answered) == (3, 1, 2)
+    seen = quota.limited(every, [200, 200, 504, 429, 0])
+    assert (seen.most, seen.refused, seen.answered, seen.late) == (3, 1, 2, 2)
 
 
 def test_a_kept_limit_is_no_finding() -> None:
@@ -57,7 +57,8 @@ def test_a_kept_limit_is_no_finding() -> None:
         ({"most": 121}, "121 calls within 60 s, 120 are allowed"),
         ({"refused": 1}, "the upstream refused 1 calls with 429"),
         ({"most": 113}, "only 113 of 120 calls within 60 s"),
-        ({"answered": 149}, "149 of 150 requests were answered"),
+        ({"answered": 113, "late": 37}, "only 113 requests were answered, 120 are allowed"),
+        ({"late": 29}, "1 of 150 requests had neither an answer nor a refusal in time"),
     ],
 )
 def test_whatever_is_wrong_with_the_limit_is_told(changed: dict[str, int], what: str) -> None:
