@@ -101,8 +101,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Work until `stop`."""
         while not self._stopping:
-            patience_s = self._waits.patience_s(self._clock.now_ms(), TICK_S)
-            arrivals = await self._sources.poll(patience_s)
+            most_s = self._recovery.quiet_s(self._clock.monotonic(), TICK_S)
+            arrivals = await self._sources.poll(self._waits.quiet_s(self._clock.now_ms(), most_s))
             if self._stopping:
                 return
             now_ms = self._clock.now_ms()

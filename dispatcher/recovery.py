@@ -132,6 +132,10 @@ class Recovery:
                 turns.append(turn.suspect)
         return turns
 
+    def quiet_s(self, now_s: float, most_s: float) -> float:
+        """How long `turn` has nothing to say, as long as no suspect ends; at most `most_s`."""
+        return most_s if self._looking else self._trials.quiet_s(now_s, most_s)
+
     async def _look_into(self, tenure: Tenure, record: SourceRecord, accept: Accept) -> None:
         waiting = understand(record, tenure, self._lanes[tenure.lane])
         if isinstance(waiting, Unreadable):

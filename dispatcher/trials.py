@@ -1,9 +1,10 @@
 """Suspects take turns: whoever was in hand when a process died may have killed it. No I/O.
 
 How it works. A crash leaves many suspects and at most one culprit. Each process therefore lets one
-suspect begin at a time, and the next one when that has ended or `PROBATION_S` are over: what kills mostly
-kills soon. Until then the suspect is *on trial*, which the journal knows before its call begins: if the
-process dies now, that one is convicted, and no other of those that run. One that runs beside no other
+suspect begin at a time, and the next one when that has ended or its probation is over: what kills mostly
+kills soon. The more suspects there are, the shorter it is, so that all have begun after `ALL_S`: innocent
+ones wait for it. Until then the suspect is *on trial*, which the journal knows before its call begins: if
+the process dies now, that one is convicted, and no other of those that run. One that runs beside no other
 suspect stays on trial to its end. All that were in hand at two crashes run strictly alone, to their end.
 
 So the second crash convicts what kills within its probation, or alone; what kills later than that is
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from headrace.dispatcher.waiting import Waiting
 
 PROBATION_S = 2.0
+"""The longest probation."""
+ALL_S = 6.0
 STRICT_FROM = 2
 """Crashes after which a suspect runs to its end before another begins."""
 
@@ -36,6 +39,8 @@ class Trials:
         self._queue: deque[tuple[int, Waiting]] = deque()
         self._begun: list[tuple[int, Waiting]] = []
         self._last_s = float("-inf")
+        self._most = 0
+        """How many waited at a time, since the last time nobody did."""
 
     def add(self, suspect: Waiting, crashes: int) -> None:
         """A suspect waits for its turn; those with few crashes, most of them innocent, go first."""
@@ -43,6 +48,7 @@ class Trials:
             self._queue.append((crashes, suspect))
         else:
             self._queue.appendleft((crashes, suspect))
+        self._most = max(self._most, len(self._queue))
 
     def suspend(self) -> tuple[Waiting, ...]:
         """End the trials that run."""
@@ -56,9 +62,10 @@ class Trials:
         self._begun = [(n, w) for n, w in self._begun if w.offset in w.tenure.running]
         while self._queue and not self._queue[0][1].ours:
             self._queue.popleft()
-        if self._begun and (self._is_strict() or now_s - self._last_s < PROBATION_S):
+        if self._begun and (self._is_strict() or now_s < self._over_s()):
             return None
         if not self._queue:
+            self._most = 0
             over = self.suspend() if len(self._begun) > 1 else ()
             return Turn(over, None) if over else None
         over = self.suspend()
@@ -67,6 +74,16 @@ class Trials:
         self._begun.append((crashes, suspect))
         self._last_s = now_s
         return Turn(over, suspect)
+
+    def quiet_s(self, now_s: float, most_s: float) -> float:
+        """How long `turn` has nothing to say, as long as no suspect ends; at most `most_s`."""
+        if not self._queue or not self._begun or self._is_strict():
+            return most_s
+        return min(most_s, max(0.0, self._over_s() - now_s))
+
+    def _over_s(self) -> float:
+        """When the last one that began is on probation no more."""
+        return self._last_s + min(PROBATION_S, ALL_S / max(1, self._most))
 
     def _is_strict(self) -> bool:
         """Whether what runs or comes next must be alone."""

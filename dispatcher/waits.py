@@ -78,8 +78,8 @@ class Waits:
         times = (self._short.next_ms(), self._maturing.next_ms())
         return min((at for at in times if at is not None), default=None)
 
-    def patience_s(self, now_ms: int, most_s: float) -> float:
-        """How long nothing here needs to be looked at."""
+    def quiet_s(self, now_ms: int, most_s: float) -> float:
+        """How long nothing here needs to be looked at; at most `most_s`."""
         next_ms = self.next_ms()
         return most_s if next_ms is None else min(most_s, max(0.0, (next_ms - now_ms) / 1000))
 

@@ -1,6 +1,6 @@
 """Who of many suspects is on trial when a process dies."""
 
-from headrace.dispatcher.trials import PROBATION_S, Trials
+from headrace.dispatcher.trials import ALL_S, PROBATION_S, Trials
 from headrace.dispatcher.waiting import Waiting
 from support.dispatch import tenure, waiting
 
@@ -61,6 +61,25 @@ def test_a_suspect_that_runs_beside_no_other_stays_on_trial() -> None:
     begin(trials, 0)
     assert trials.turn(100 * PROBATION_S) is None
     assert first.on_trial
+
+
+def test_many_suspects_have_shorter_probations_and_all_have_begun_in_time() -> None:
+    trials, made = suspects(100)
+    now_s, begun = 0.0, []
+    while len(begun) < len(made):
+        begun.append(begin(trials, now_s))
+        now_s += trials.quiet_s(now_s, PROBATION_S)
+    assert begun == made
+    assert now_s <= ALL_S + PROBATION_S
+    assert [one.on_trial for one in made] == [False] * 99 + [True]
+
+
+def test_nothing_is_to_be_looked_at_before_a_probation_ends() -> None:
+    trials, _ = suspects(2)
+    assert trials.quiet_s(0, 5) == 5
+    begin(trials, 0)
+    assert trials.quiet_s(0.5, 5) == PROBATION_S - 0.5
+    assert trials.quiet_s(0.5, 0.25) == 0.25
 
 
 def test_who_was_in_hand_at_two_crashes_runs_alone_to_its_end() -> None:
