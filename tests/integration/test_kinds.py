@@ -17,6 +17,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LANE = LaneName("standard")
 PARTITION = 1
+LASTS = "latency=200"
+"""A call that is told of while it runs: longer than its row waits for others."""
 
 
 def now_ms() -> int:
@@ -74,7 +76,7 @@ def answer_of(records: list[Record]) -> Reply:
 async def test_the_final_of_a_job_stays_on_results_and_its_row_tells_where(
     running: Installation,
 ) -> None:
-    body = chat("a job")
+    body = chat("a job", user=LASTS)
     job = await submit(running, body)
     began, ended = await rows(running, job)
     (final,) = await of(running, running.topics.results, job)
@@ -89,7 +91,7 @@ async def test_the_final_of_a_job_stays_on_results_and_its_row_tells_where(
 
 
 async def test_each_attempt_is_told_and_the_last_one_counts(running: Installation) -> None:
-    job = await submit(running, chat("twice", user="fail=2x500"))
+    job = await submit(running, chat("twice", user=f"fail=2x500;{LASTS}"))
     *began, ended = await rows(running, job)
     assert [row.attempt for row in began] == [1, 2, 3]
     assert isinstance(ended, Terminal)
@@ -99,7 +101,7 @@ async def test_each_attempt_is_told_and_the_last_one_counts(running: Installatio
 async def test_a_streams_chunks_are_on_replies_and_its_final_is_whole(
     running: Installation,
 ) -> None:
-    body = chat("a streamed job", stream=True, user="tokens=40;tps=80")
+    body = chat("a streamed job", stream=True, user=f"tokens=40;tps=80;{LASTS}")
     job = await submit(running, body, stream=True)
     states = await rows(running, job)
     ended = states[-1]
