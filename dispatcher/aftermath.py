@@ -59,7 +59,7 @@ class Aftermath:
         again: Again,
     ) -> None:
         """Decide what becomes of a request whose call ended with `end`, and see to it."""
-        now_ms = self._clock.now_ms()
+        now_ms, own = self._clock.now_ms(), 1 + len(waiting.history)
         verdict = self._repeats.judge(
             end,
             Tried(
@@ -74,7 +74,8 @@ class Aftermath:
             roll=random.random(),  # noqa: S311 - jitter, not a secret
             call_ms=call_ms,
             elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
-            outage=self._breakers.outage(deployment, now_ms, 1 + len(waiting.history)),
+            outage=self._breakers.outage(deployment, now_ms, own),
+            unproven=self._breakers.unproven(deployment, own),
         )
         match verdict:
             case Settle(outcome):

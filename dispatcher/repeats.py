@@ -52,6 +52,7 @@ class Repeats:
         call_ms: int,
         elsewhere: bool,
         outage: bool = False,
+        unproven: bool = False,
     ) -> After:
         """The verdict on a call that took `call_ms`; see `after_call`."""
         budget = self._budget(model, now_s)
@@ -66,6 +67,7 @@ class Repeats:
             credit_ms=0 if good else budget.wait_ms(now_s),
             elsewhere=elsewhere,
             outage=outage,
+            unproven=unproven,
         )
         if isinstance(verdict, Retry) and verdict.budgeted:
             budget.spend(now_s)

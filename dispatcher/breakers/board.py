@@ -93,6 +93,10 @@ class Breakers:
         """Whether what fails there, a request's `own`-th call, is no attempt, since nearly all do."""
         return self._looks and self._switches[deployment].outage(now_ms, own)
 
+    def unproven(self, deployment: DeploymentName, own: int) -> bool:
+        """Whether nothing has worked there since a request began to fail, `own` times by now."""
+        return self._looks and self._switches[deployment].unproven(own)
+
     def watch(self, deployment: DeploymentName, waiting: Waiting, clock: Clock) -> Watch | None:
         """Whoever is to see the call that is made now; None where nothing is looked at."""
         return (

@@ -199,6 +199,10 @@ class Switch:
             return True
         return self._enforced and self.state in _RESTRAINED and self._trip.excuses(own, LOCAL)
 
+    def unproven(self, own: int) -> bool:
+        """Whether nothing has worked since a request began to fail, `own` times by now."""
+        return self._enforced and self.state in _RESTRAINED and self._trip.unproven(own, LOCAL)
+
     def failing(self, now_ms: int) -> bool:
         """Whether this process has seen nothing but failures: then repeats wait for what the owner says."""
         return now_ms < self._failing_until_ms and self.state in _RESTRAINED

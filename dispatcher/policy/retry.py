@@ -9,6 +9,7 @@ How it works. `signals` says what the end means; then, in this order:
 5. Throttling waits as asked and is no attempt, but a bounded number of times.
 6. Everything else is repeated with backoff until the allowance is used up: a dead letter. Where nearly
    all calls of the deployment fail it is no attempt: the breaker ends that, not each request for itself.
+   Where nothing has worked since the first failure the last attempt waits until the breaker can have spoken.
 7. A repeat that the retry budget has no credit for yet is put off, never given up for that.
 8. A wait that leaves no time for an answer before the deadline is not begun: another deployment
    now, else `Expire`.
@@ -18,6 +19,7 @@ one (`pass_on`): a 500 stays a 500, byte for byte.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -29,6 +31,8 @@ from headrace.schemas.errors import Code
 from headrace.schemas.names import Ambiguous, DeploymentName, Outcome
 from headrace.schemas.records import Attempt
 
+SPOKEN_MS: Final = 3_500
+"""A breaker opens within 3 s of an outage's first failures, and everybody knows that a moment later."""
 _MAY_HAVE_RUN = frozenset(Break) - {Break.NOT_SENT, Break.TOO_LARGE}
 """Ends of calls that reached the upstream, or may have, and brought no answer."""
 
@@ -67,6 +71,11 @@ class Tried:
         return sum(attempt.counted for attempt in self.history)
 
     @property
+    def failed_ms(self) -> int:
+        """When the first of them failed, as far as that is still told."""
+        return next(attempt.at_ms for attempt in self.history if attempt.counted)
+
+    @property
     def uncounted(self) -> int:
         """Earlier attempts that do not: also those that a cut history no longer tells of."""
         return max(self.attempt - 1, len(self.history)) - self.failures
@@ -93,12 +102,14 @@ def after_call(
     credit_ms: int = 0,
     elsewhere: bool = False,
     outage: bool = False,
+    unproven: bool = False,
 ) -> After:
     """The verdict on a call that ended with `end`.
 
     `roll` in [0, 1). `service_ms`: how long a call of this model usually takes. `credit_ms`: how
     long until the retry budget allows a repeat. `elsewhere`: another deployment, to which this
-    request has not been sent, could take it. `outage`: nearly everything fails where it was sent.
+    request has not been sent, could take it. `outage`: nearly everything fails where it was sent;
+    `unproven`: nothing is known to have worked there since this request began to fail.
     """
     signal = classify(end)
     if end.forwarded:
@@ -109,7 +120,9 @@ def after_call(
         return _unrepeated(end, tried.ambiguous)
     if signal is Signal.TOO_LARGE:
         return Fail(Code.RESPONSE_TOO_LARGE, "the upstream's answer is too large")
-    now = _Situation(now_ms, roll, service_ms, credit_ms, elsewhere=elsewhere, outage=outage)
+    now = _Situation(
+        now_ms, roll, service_ms, credit_ms, elsewhere=elsewhere, outage=outage, unproven=unproven
+    )
     return _repeated(end, signal, tried, policy, now)
 
 
@@ -123,6 +136,7 @@ class _Situation:
     credit_ms: int
     elsewhere: bool
     outage: bool
+    unproven: bool
 
 
 def _repeated(
@@ -135,6 +149,9 @@ def _repeated(
     retry = _next(end, signal, tried, now)
     if _exhausted(retry, tried, policy):
         return _give_up(end, tried)
+    if retry.counted and now.unproven and tried.failures + 2 == policy.attempts:
+        first_ms = tried.failed_ms if tried.failures else now.ms
+        retry = msgspec.structs.replace(retry, due_ms=max(retry.due_ms, first_ms + SPOKEN_MS))
     return _in_time(retry, end, tried, now)
 
 

@@ -123,6 +123,8 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
     assert not one.failing(NOW_MS)
     assert one.outage(NOW_MS, own=2)
     assert not one.outage(NOW_MS, own=3), "nobody but the request itself may have failed"
+    assert one.unproven(own=4)
+    assert not one.unproven(own=5), "something has worked since the first of them"
     fail(one, 1)
     assert let(one, NOW_MS + LOCAL.refuse_ms - 1) == 0
     assert let(one, NOW_MS + LOCAL.refuse_ms) == 1
@@ -130,6 +132,7 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
     assert not one.outage(NOW_MS + SPOKEN_MS, own=1)
     one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS)
     assert not one.outage(NOW_MS, own=1)
+    assert not one.unproven(own=1)
     assert let(one) == 1
     assert switch(State.OPEN).outage(NOW_MS, own=1)
 

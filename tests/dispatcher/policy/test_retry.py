@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.dispatcher.policy.retry import RetryPolicy, Tried, after_call, attempt_of
+from headrace.dispatcher.policy.retry import SPOKEN_MS, RetryPolicy, Tried, after_call, attempt_of
 from headrace.dispatcher.policy.signals import Signal
 from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Reason, Retry, Settle
@@ -36,6 +37,7 @@ def after(end: CallEnd, tried: Tried = FIRST, **more: bool | int) -> After:
         service_ms=int(more.get("service_ms", 0)),
         elsewhere=bool(more.get("elsewhere", False)),
         outage=bool(more.get("outage", False)),
+        unproven=bool(more.get("unproven", False)),
     )
 
 
@@ -118,6 +120,19 @@ def test_a_failure_in_an_outage_is_no_attempt_and_backs_off_all_the_same() -> No
         tried = again(tried, SERVER_ERROR, verdict)
     assert waits == sorted(set(waits))
     assert tried.failures == 0
+
+
+def test_the_last_attempt_waits_for_the_breakers_word_where_nothing_has_worked_since() -> None:
+    first = after(SERVER_ERROR, unproven=True)
+    assert first == after(SERVER_ERROR), "one more attempt will be left"
+    second = again(FIRST, SERVER_ERROR, first)
+    assert after(SERVER_ERROR, second, unproven=True) == Retry(
+        NOW_MS + SPOKEN_MS, Signal.TRANSIENT, counted=True
+    )
+    assert after(SERVER_ERROR, second) == Retry(NOW_MS + 500, Signal.TRANSIENT, counted=True)
+    long_ago = msgspec.structs.replace(second.history[0], at_ms=NOW_MS - SPOKEN_MS)
+    waited = replace(second, history=(long_ago,))
+    assert after(SERVER_ERROR, waited, unproven=True) == after(SERVER_ERROR, waited)
 
 
 def test_a_throttled_call_waits_as_asked_and_does_not_count() -> None:
