@@ -20,6 +20,8 @@ from headrace.dispatcher.waiting import Waiting
 PROBATION_S = 2.0
 """The longest probation."""
 ALL_S = 6.0
+LEAST_S = 0.01
+"""How long a suspect is at least left alone: one that may not begin yet keeps nobody busy."""
 STRICT_FROM = 2
 """Crashes after which a suspect runs to its end before another begins."""
 
@@ -79,7 +81,7 @@ class Trials:
         """How long `turn` has nothing to say, as long as no suspect ends; at most `most_s`."""
         if not self._queue or not self._begun or self._is_strict():
             return most_s
-        return min(most_s, max(0.0, self._over_s() - now_s))
+        return min(most_s, max(LEAST_S, self._over_s() - now_s))
 
     def _over_s(self) -> float:
         """When the last one that began is on probation no more."""

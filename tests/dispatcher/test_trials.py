@@ -1,6 +1,6 @@
 """Who of many suspects is on trial when a process dies."""
 
-from headrace.dispatcher.trials import ALL_S, PROBATION_S, Trials
+from headrace.dispatcher.trials import ALL_S, LEAST_S, PROBATION_S, Trials
 from headrace.dispatcher.waiting import Waiting
 from support.dispatch import tenure, waiting
 
@@ -80,6 +80,9 @@ def test_nothing_is_to_be_looked_at_before_a_probation_ends() -> None:
     begin(trials, 0)
     assert trials.quiet_s(0.5, 5) == PROBATION_S - 0.5
     assert trials.quiet_s(0.5, 0.25) == 0.25
+    assert trials.quiet_s(3 * PROBATION_S, 5) == LEAST_S, (
+        "nobody asks whose turn it is: no busy loop"
+    )
 
 
 def test_who_was_in_hand_at_two_crashes_runs_alone_to_its_end() -> None:
