@@ -163,9 +163,13 @@ async def play(running: Stack, reporter: Reporter, seconds: float) -> list[Sent]
         lengths += [FLOOD_MS] * (FLOOD - SEATS)
         flood = [
             asyncio.create_task(ask(session, url, "batch", f"flood {number}", length))
-            for number, length in enumerate(lengths)
+            for number, length in enumerate(lengths[:SEATS])
         ]
         await filled(running)
+        flood += [
+            asyncio.create_task(ask(session, url, "batch", f"flood {number}", length))
+            for number, length in enumerate(lengths[SEATS:], SEATS)
+        ]
         reporter.say("sending interactive requests")
         began_s = time.monotonic()
         asking: list[asyncio.Task[Sent]] = []

@@ -8,7 +8,7 @@ Where the governor hands out seats, a credit in hand is a seat that nobody else 
 nothing is asked for, and calls whose seats went to others are cut. `now_ms` is monotonic.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.dispatcher.costs import Used
@@ -16,7 +16,7 @@ from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.governor.account import plus
 from headrace.dispatcher.governor.holder import Holder, Ticket
-from headrace.dispatcher.governor.queues import TOLD
+from headrace.dispatcher.governor.queues import TOLD, merged
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.limits import Command, Flow, Report, Units, Want
@@ -197,15 +197,3 @@ class Credits:
             self._share_out()
         sizes += [(one.rank, one.units) for one in first[: self._shares.get(flow, 0)]]
         return merged(sizes)
-
-
-def merged(sizes: Iterable[tuple[int, Units]]) -> list[Want]:
-    """Requests in their order, as they are told; equal neighbours together."""
-    wants: list[Want] = []
-    for rank, (_, tokens_in, tokens_out) in sizes:
-        last = wants[-1] if wants else None
-        if last is not None and (last.input, last.output) == (tokens_in, tokens_out):
-            wants[-1] = Want(last.rank, tokens_in, tokens_out, last.count + 1)
-        else:
-            wants.append(Want(rank, tokens_in, tokens_out))
-    return wants

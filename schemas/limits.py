@@ -53,7 +53,9 @@ class Flow(NamedTuple):
 
 
 class Want(msgspec.Struct, frozen=True, array_like=True):
-    """`count` queued requests of one size, next to each other in the order they are to be sent."""
+    """`count` queued requests of one size, next to each other in the order they are to be sent, and queued at
+    nearly the same time.
+    """
 
     rank: int
     """Among dispatchers the least goes first: when the first was queued, or its deadline (epoch ms)."""

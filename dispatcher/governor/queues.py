@@ -1,5 +1,6 @@
 """What sessions have queued, and which of it their credits in hand do not cover yet."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from headrace.dispatcher.governor.account import Account, minus, plus
@@ -8,6 +9,21 @@ from headrace.schemas.limits import NOTHING, Flow, Units, Want
 
 TOLD: Final = 16
 """Requests of a flow that a report tells of."""
+NEAR_MS: Final = 100
+"""Requests of one size count as queued at one time if they were within it."""
+
+
+def merged(sizes: Iterable[tuple[int, Units]]) -> list[Want]:
+    """Requests by rank and size, in their order, as they are told; near and equal neighbours together."""
+    wants: list[Want] = []
+    for rank, (_, tokens_in, tokens_out) in sizes:
+        last = wants[-1] if wants else None
+        alike = last is not None and (last.input, last.output) == (tokens_in, tokens_out)
+        if last is not None and alike and rank - last.rank <= NEAR_MS:
+            wants[-1] = Want(last.rank, tokens_in, tokens_out, last.count + 1)
+        else:
+            wants.append(Want(rank, tokens_in, tokens_out))
+    return wants
 
 
 class Session:

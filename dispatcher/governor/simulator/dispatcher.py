@@ -2,12 +2,13 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 import msgspec
 
 from headrace.dispatcher.governor.holder import Holder, Ticket
-from headrace.dispatcher.governor.queues import TOLD
+from headrace.dispatcher.governor.queues import TOLD, merged
 from headrace.dispatcher.governor.simulator.clock import Clock
 from headrace.dispatcher.governor.simulator.log import Log
 from headrace.dispatcher.governor.simulator.story import Story
@@ -16,7 +17,7 @@ from headrace.dispatcher.governor.simulator.witness import Witness
 from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.ports import CallEnd
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.limits import Command, Flow, Report, Want
+from headrace.schemas.limits import Command, Flow, Report, Units, Want
 from headrace.schemas.names import RequestId
 from headrace.schemas.tellings import encode
 
@@ -200,14 +201,5 @@ class Dispatcher:
 
 
 def _wants(queue: deque[tuple[int, int, int]]) -> list[Want]:
-    """The first of a queue, equal neighbours together."""
-    wants: list[Want] = []
-    for place, (tokens_in, tokens_out, since) in enumerate(queue):
-        if place == TOLD:
-            break
-        last = wants[-1] if wants else None
-        if last is not None and last.input == tokens_in and last.output == tokens_out:
-            wants[-1] = Want(last.rank, tokens_in, tokens_out, last.count + 1)
-        else:
-            wants.append(Want(since, tokens_in, tokens_out))
-    return wants
+    """The first of a queue."""
+    return merged((since, Units(1, put, got)) for put, got, since in islice(queue, TOLD))
