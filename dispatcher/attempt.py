@@ -113,6 +113,9 @@ class Attempts:
         if address is not None and not self._directory.knows(address):
             await self._look_up(waiting, address, freed, back)
             return
+        if waiting.first_call_ms:
+            # A repeat: its last call must be known to a successor, or a crash would hide two of them.
+            await self._journals.flush()
         if not waiting.ours:
             # The partition went elsewhere since the decision: its new owner reads the request again.
             freed()
