@@ -103,6 +103,7 @@ class Wiring:
         )
         self._channel = None if in_hand is None else self._channel_of(in_hand)
         self._joined: list[Source] = []
+        self._connected = False
 
     def _channel_of(self, in_hand: Credits) -> CreditChannel:
         return CreditChannel(
@@ -125,6 +126,7 @@ class Wiring:
         outboxes = (self._control, self.finals, self._chunks, self.bulk)
         await self.reach.connect(*outboxes, self._follower, self._reader, *more)
         self.events.partitions = await self.reach.partitions(self.topics.events)
+        self._connected = True
 
     async def obey(self) -> None:
         """Know all breakers' rows, and follow them. Raises `KafkaError`; may be called again."""
@@ -200,7 +202,9 @@ class Wiring:
         await asyncio.gather(*(source.close() for source in self._joined))
 
     async def release(self) -> None:
-        """Nothing runs any more: say so."""
+        """Nothing runs any more: say so, where there is a connection by now."""
+        if not self._connected:
+            return
         await self.chains.flush()
         await self.journals.flush()
         await self.events.flush()
