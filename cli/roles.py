@@ -1,6 +1,5 @@
 """`headrace ingress`, `headrace dispatcher` and `headrace governor`: hand the configuration to the role."""
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,13 +40,7 @@ def governor(config: ConfigFile) -> None:
 
 
 def serve(run: Callable[[Path], None], config: Path) -> None:
-    """Run a role that is imported.
-
-    That is kept out of the garbage collector's sight: looking through it all takes tens of milliseconds,
-    in which no request goes on.
-    """
-    gc.collect()
-    gc.freeze()
+    """Run a role that is imported."""
     with problems_shown():
         run(config)
 
