@@ -1,4 +1,4 @@
-"""The governor's figures on virtual time: overshoot, use of the limit, recovery, fairness (G1 to G6)."""
+"""The governor on virtual time: overshoot, use, recovery, fairness, learning (G1 to G6, G8, G10)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +9,9 @@ from time import monotonic
 
 import msgspec
 import typer
+from governor_breaker.hidden_limit import HiddenLimit
+from governor_breaker.traffic import Traffic as BreakerTraffic
+from governor_breaker.traffic import steady
 
 from benchmarks.harness.machine import machine_rows
 from benchmarks.report.rows import Row, as_json, at_least, at_most, figure
@@ -61,6 +64,8 @@ def run(seeds: range, jobs: int, *, long: int) -> int:
         *takeover(),
         *death(),
         *fairness(),
+        *hidden(),
+        *chance(),
     ]
     for row in rows:
         verdict = "" if row.held is None else ("held" if row.held else "MISSED")
@@ -182,6 +187,30 @@ def fairness() -> Iterator[Row]:
     what = "gap between two tenants from any tick to any other, in largest requests"
     yield at_most("G6", what, max(gaps), "x", 2, judged=True)
     yield at_least("G6", "Jain's index of each 60 s", min(shares), "", 0.95, judged=True)
+
+
+def hidden() -> Iterator[Row]:
+    """G8: the real limit is 60 % of the configured one, and only 429s tell it."""
+    cases = ((10, 6, ""), (100, 60, ""), (1_000, 600, ""), (1_000, 600, "retry"))
+    runs = [
+        HiddenLimit(configured=configured, hidden=real, seed=real, tells=tells).run(18)
+        for configured, real, tells in cases
+    ]
+    most = max(max(one.refused_by_window(after=2)) for one in runs)
+    least = min(one.used(after=2) for one in runs)
+    what = "429s in a window after two, with a real limit of 60 % of the configured one"
+    yield at_most("G8", what, most, "", 3, judged=True)
+    yield at_least("G8", "use of the real limit", 100 * least, "%", 90, judged=True)
+
+
+def chance() -> Iterator[Row]:
+    """G10: an hour in which a fifth of the calls fail by chance, its cold start included."""
+    opened = 0
+    for per_s in (3, 8, 20):
+        traffic = BreakerTraffic(steady(0.2), seed=per_s, rps=per_s, tick_ms=1_000, dispatchers=2)
+        opened += len(traffic.run(3_600).opened_s())
+    what = "breakers that open in an hour of 20 % errors, at 3, 8 and 20 calls/s"
+    yield at_most("G10", what, opened, "", 0, judged=True)
 
 
 def _gap(outcome: Outcome) -> int:
