@@ -26,6 +26,12 @@ def test_help_lists_every_command_and_imports_none_of_them() -> None:
     assert not {name.partition(".")[0] for name in modules.split()} & set(HEAVY)
 
 
+@pytest.mark.parametrize("role", ["ingress.app", "dispatcher.app", "dispatcher.governing.app"])
+def test_a_role_starts_without_what_only_terminals_need(role: str) -> None:
+    script = f"import sys, headrace.{role}\nassert 'rich' not in sys.modules\nimport rich.console"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 @pytest.mark.parametrize("entry", [one for one in ENTRIES if one.name != "model-server"])
 def test_every_command_can_be_loaded(entry: main.Entry) -> None:
     assert callable(load(entry.target))
