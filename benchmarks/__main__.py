@@ -39,6 +39,9 @@ def main(
     control: Annotated[
         bool, typer.Option("--control", help="A second bare loop in place of the product.")
     ] = False,
+    limited: Annotated[
+        bool, typer.Option("--limited", help="With credits of a governor for each request.")
+    ] = False,
 ) -> None:
     """Measure Headrace beside the bare loop of its own stack, in about five minutes."""
     console = Console(highlight=False)
@@ -47,7 +50,9 @@ def main(
     machine = machine_rows()
     for row in machine:
         console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
-    options = Options(pairs=pairs, seconds=seconds, profile=profile, control=control)
+    options = Options(
+        pairs=pairs, seconds=seconds, profile=profile, control=control, limited=limited
+    )
     wanted = frozenset(only.upper().split(","))
     if unknown := wanted - set(ALL.split(",")):
         raise typer.BadParameter(f"--only knows {ALL}, not {', '.join(sorted(unknown))}")

@@ -56,9 +56,11 @@ async def arena(options: Options, reporter: Reporter) -> AsyncIterator[Arena]:
         async with local as kafka, Lifeline() as lifeline:
             upstreams, upstream_pids = await start_upstreams(lifeline, folder, options)
             ground = Ground(lifeline, folder, kafka.bootstrap, upstreams)
-            start_other = start_bare if options.control else start_product
             bare = await start_bare(ground, BARE)
-            product = await start_other(ground, PRODUCT)
+            if options.control:
+                product = await start_bare(ground, PRODUCT)
+            else:
+                product = await start_product(ground, PRODUCT, limited=options.limited)
             pids = {KAFKA: kafka.node.pid, **upstream_pids, **bare.processes, **product.processes}
             yield Arena(upstreams, bare, product, pids)
 

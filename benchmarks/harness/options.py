@@ -23,6 +23,8 @@ class Options:
     seed: int = 1
     control: bool = False
     """Run a second bare loop in place of the product: every ratio must be about 1."""
+    limited: bool = False
+    """The product's deployments have a limit by the minute, far away, and a governor hands out credits."""
     profile: Path | None = None
     """Folder for the product's profiles."""
 

@@ -21,12 +21,18 @@ from headrace.schemas.names import Tenant
 TENANT = Tenant("bench")
 
 
-async def start_product(ground: Ground, name: str) -> Stack:
-    """The product with everything on: keys, limits, journal, events, metrics."""
-    port, *metrics_ports = free_ports(3)
+FAR_AWAY = 100_000_000
+"""Requests a minute."""
+
+
+async def start_product(ground: Ground, name: str, *, limited: bool = False) -> Stack:
+    """The product with everything on: keys, journal, events, metrics; `limited`: credits of a governor."""
+    port, *metrics_ports = free_ports(4)
     api_key = mint(TENANT, secrets.token_bytes(RANDOM_BYTES))
     config = ground.folder / "headrace.yaml"
-    config.write_text(_product_config(ground, port, metrics_ports, api_key), encoding="utf-8")
+    config.write_text(
+        _product_config(ground, port, metrics_ports, api_key, limited=limited), encoding="utf-8"
+    )
     command = "headrace.cli.main"
     topics = await ground.spawn("topics", command, "topics", "apply", "--config", str(config))
     if await topics.wait() != 0:
@@ -35,13 +41,27 @@ async def start_product(ground: Ground, name: str) -> Stack:
     dispatcher = await ground.spawn(
         f"{name} dispatcher", command, "dispatcher", "--config", str(config)
     )
-    return await when_ready(ground, name, port, api_key, ingress, dispatcher)
+    governor = None
+    if limited:
+        governor = await ground.spawn(
+            f"{name} governor", command, "governor", "--config", str(config)
+        )
+    stack = await when_ready(ground, name, port, api_key, ingress, dispatcher)
+    if governor is not None:
+        stack.processes[f"{name} governor"] = governor.pid
+    return stack
 
 
-def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: str) -> str:
+def _product_config(
+    ground: Ground, port: int, metrics: Sequence[int], api_key: str, *, limited: bool
+) -> str:
     pepper_file = ground.folder / "pepper"
     pepper = secrets.token_hex(16)
     pepper_file.write_text(pepper, encoding="utf-8")
+
+    limits = {"process_concurrency": 1000}
+    if limited:
+        limits["requests_per_minute"] = FAR_AWAY
 
     def deployment(model: str, upstream_port: int) -> dict[str, object]:
         upstream = {"base_url": f"http://127.0.0.1:{upstream_port}/v1"}
@@ -49,7 +69,7 @@ def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: 
             "name": f"{model}-1",
             "model": model,
             "upstream": upstream,
-            "limits": {"process_concurrency": 1000},
+            "limits": limits,
         }
 
     config = {
@@ -65,6 +85,7 @@ def _product_config(ground: Ground, port: int, metrics: Sequence[int], api_key: 
             "index_dir": str(ground.folder / "index"),
         },
         "dispatcher": {"metrics_listen": f"127.0.0.1:{metrics[1]}"},
+        "governor": {"metrics_listen": f"127.0.0.1:{metrics[2]}"},
         "deployments": [
             deployment(PLAIN_MODEL, ground.upstreams.plain),
             deployment(STREAM_MODEL, ground.upstreams.stream),
