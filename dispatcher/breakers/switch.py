@@ -201,7 +201,7 @@ class Switch:
 
     def unproven(self, own: int) -> bool:
         """Whether nothing has worked since a request began to fail, `own` times by now."""
-        return self._enforced and self.state in _RESTRAINED and self._trip.unproven(own, LOCAL)
+        return self._enforced and self.state in _RESTRAINED and self._trip.unproven(own)
 
     def failing(self, now_ms: int) -> bool:
         """Whether this process has seen nothing but failures: then repeats wait for what the owner says."""

@@ -48,11 +48,9 @@ class LocalTrip(msgspec.Struct, frozen=True):
         """
         return _fails(self, own + policy.others, policy)
 
-    def unproven(self, own: int, policy: LocalTripPolicy) -> bool:
-        """Whether nothing has worked since the last good call, which was before the `own` failures of a
-        request.
-        """
-        return _fails(self, own, policy)
+    def unproven(self, own: int) -> bool:
+        """Whether the last good call was before the `own` failures of a request."""
+        return self.failed >= own
 
     def after_start(self) -> "LocalTrip":
         """A call is sent."""

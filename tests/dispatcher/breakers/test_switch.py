@@ -114,6 +114,14 @@ def test_a_probe_that_nobody_used_is_given_back_and_told_until_the_row_shows_it(
     assert one.ends == {}
 
 
+def test_calls_that_have_not_ended_prove_nothing() -> None:
+    one = switch()
+    fail(one, 2)
+    for _ in range(20):
+        one.sent(NOW_MS)
+    assert one.unproven(own=2)
+
+
 def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_must_have_spoken() -> (
     None
 ):
