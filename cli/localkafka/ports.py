@@ -1,17 +1,29 @@
 """Free TCP ports on the loopback address."""
 
+import random
 import socket
+
+CHOICE = range(16_384, 32_768)
+"""Below those that Linux gives to outgoing connections: such a one could take a port before a server does."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that were free a moment ago; a caller tries again when one was taken."""
-    taken = []
+    """Different ports that were free a moment ago; a caller tries again when one was taken.
+
+    Errors: `OSError`, where there are not so many.
+    """
+    taken: list[socket.socket] = []
     try:
-        for _ in range(count):
+        for port in random.sample(CHOICE, len(CHOICE)):
+            if len(taken) == count:
+                return [int(one.getsockname()[1]) for one in taken]
             one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             taken.append(one)
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in taken]
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                taken.pop().close()
+        raise OSError(f"there are no {count} free ports")
     finally:
         for one in taken:
             one.close()
