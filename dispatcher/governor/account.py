@@ -30,6 +30,8 @@ class Account:
     """Cumulative counters; `nodes` are the scopes that are charged."""
 
     __slots__ = (
+        "_burst",
+        "_counted",
         "ended",
         "flow",
         "granted",
@@ -60,6 +62,8 @@ class Account:
         self.unconfirmed = NOTHING
         """Of a void account: charged at expiry, and not told as spent since."""
         self.keep = 0
+        self._counted = spent.requests
+        self._burst = 0.0
         self.stale = False
         """Whether something changed that no record has told."""
 
@@ -77,6 +81,13 @@ class Account:
             granted[1] - spent[1] - renounced[1],
             granted[2] - spent[2] - renounced[2],
         )
+
+    def pace(self, fades: float) -> float:
+        """Requests that were spent since it was asked before, or what is left of more: `fades` each time."""
+        spent = self.spent.requests - self._counted
+        self._counted = self.spent.requests
+        self._burst = max(spent, self._burst * fades)
+        return self._burst
 
     def in_use(self) -> int:
         """Seats that its calls hold."""

@@ -1,6 +1,11 @@
-"""Credits in reserve: while there is room, a request that comes alone waits for nobody."""
+"""Credits in reserve: while there is room, no request waits for a round of grants.
+
+A reserve follows what its session spends: it must last until the next report was answered. It is a share of
+the limit at most, so where limits are small it is a few requests.
+"""
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Final, Protocol
 
 from headrace.dispatcher.governor.contenders import Contender
@@ -13,8 +18,12 @@ from headrace.schemas.names import DeploymentName
 Touched = dict[Session, set[Flow]]
 """Accounts that were changed in a tick, by session."""
 
-MOST: Final = 8
-"""Requests in reserve for one session and flow; more would not come within a tick."""
+FEW: Final = 8
+"""Requests in reserve for one session and flow, also where it has spent fewer."""
+AHEAD: Final = 3
+"""Times what it spends between two ticks."""
+FADES: Final = 0.8
+"""What is left of that from tick to tick, where less is spent."""
 
 
 SLOW: Final = 0.5
@@ -65,7 +74,8 @@ class Standing:
         """One session's reserve; returns what part of the limit it takes."""
         account, usual = queue.account, queue.usual
         share = contender.cost(usual) if usual else 0.0
-        keep = min(MOST, int(room / share)) if usual and share else 0
+        wanted = max(FEW, ceil(AHEAD * account.pace(FADES)))
+        keep = min(wanted, int(room / share)) if usual and share else 0
         if keep != account.keep:
             account.keep = keep
             account.stale = True

@@ -158,6 +158,21 @@ def test_a_flow_in_use_keeps_credits_in_reserve_while_there_is_room() -> None:
     assert bench.spend("two", F) is None
 
 
+def test_a_reserve_follows_what_is_spent() -> None:
+    bench = Bench(tree(requests=1_000_000), "one")
+    bench.queue("one", F, (50, 0, 0))
+    bench.step()
+    assert bench.spend_all("one", F) >= 50
+    bench.queue("one", F)
+    bench.run(200)
+    for _ in range(8):
+        bench.step()
+        spent = [bench.spend("one", F) for _ in range(100)]
+    assert None not in spent, "nothing waits any more"
+    bench.run(10_000)
+    assert bench.spend_all("one", F) == 8, "nor is more in reserve than a few, later"
+
+
 def test_a_reserve_ends_when_others_need_the_room() -> None:
     bench = Bench(tree(requests=200), "one", "two")
     bench.queue("one", F, (1, 0, 0))
