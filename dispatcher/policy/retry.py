@@ -149,7 +149,8 @@ def _repeated(
     retry = _next(end, signal, tried, now)
     if _exhausted(retry, tried, policy):
         return _give_up(end, tried)
-    if retry.counted and now.unproven and tried.failures + 2 == policy.attempts:
+    last = retry.counted and not retry.elsewhere and tried.failures + 2 == policy.attempts
+    if last and now.unproven:
         first_ms = tried.failed_ms if tried.failures else now.ms
         retry = msgspec.structs.replace(retry, due_ms=max(retry.due_ms, first_ms + SPOKEN_MS))
     return _in_time(retry, end, tried, now)

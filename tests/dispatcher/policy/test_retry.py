@@ -130,6 +130,9 @@ def test_the_last_attempt_waits_for_the_breakers_word_where_nothing_has_worked_s
         NOW_MS + SPOKEN_MS, Signal.TRANSIENT, counted=True
     )
     assert after(SERVER_ERROR, second) == Retry(NOW_MS + 500, Signal.TRANSIENT, counted=True)
+    elsewhere = after(SERVER_ERROR, second, unproven=True, elsewhere=True)
+    assert isinstance(elsewhere, Retry)
+    assert elsewhere.due_ms == NOW_MS + 500, "another deployment has not failed"
     long_ago = msgspec.structs.replace(second.history[0], at_ms=NOW_MS - SPOKEN_MS)
     waited = replace(second, history=(long_ago,))
     assert after(SERVER_ERROR, waited, unproven=True) == after(SERVER_ERROR, waited)
