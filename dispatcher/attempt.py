@@ -113,10 +113,7 @@ class Attempts:
         if address is not None and not self._directory.knows(address):
             await self._look_up(waiting, address, freed, back)
             return
-        if waiting.first_call_ms:
-            # A repeat: its last call must be known to a successor, or a crash would hide two of them.
-            await self._journals.flush()
-        if not waiting.ours:
+        if not await self._may_begin(waiting):
             # The partition went elsewhere since the decision: its new owner reads the request again.
             freed()
             return
@@ -157,6 +154,15 @@ class Attempts:
         await self._aftermath.judge(
             waiting, deployment, end, stream, call_ms=round(seconds * 1000), again=again
         )
+
+    async def _may_begin(self, waiting: Waiting) -> bool:
+        """Whether it is still ours.
+
+        A repeat waits until a successor would know of the call before it: a crash would hide both of them.
+        """
+        if waiting.first_call_ms:
+            await self._journals.flush()
+        return waiting.ours
 
     async def _look_up(
         self, waiting: Waiting, address: ReplyTo, freed: Callable[[], None], back: Back
