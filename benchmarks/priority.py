@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -161,15 +162,13 @@ async def play(running: Stack, reporter: Reporter, seconds: float) -> list[Sent]
         # The first ones end one after the other, so that later there is an end every few seconds.
         lengths = [FLOOD_MS * (n + 1) // SEATS for n in range(SEATS)]
         lengths += [FLOOD_MS] * (FLOOD - SEATS)
-        flood = [
+        asked = (
             asyncio.create_task(ask(session, url, "batch", f"flood {number}", length))
-            for number, length in enumerate(lengths[:SEATS])
-        ]
+            for number, length in enumerate(lengths)
+        )
+        flood = list(islice(asked, SEATS))
         await filled(running)
-        flood += [
-            asyncio.create_task(ask(session, url, "batch", f"flood {number}", length))
-            for number, length in enumerate(lengths[SEATS:], SEATS)
-        ]
+        flood += asked
         reporter.say("sending interactive requests")
         began_s = time.monotonic()
         asking: list[asyncio.Task[Sent]] = []

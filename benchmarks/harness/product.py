@@ -19,8 +19,6 @@ from headrace.schemas.keys import RANDOM_BYTES, digest, mint
 from headrace.schemas.names import Tenant
 
 TENANT = Tenant("bench")
-
-
 FAR_AWAY = 100_000_000
 """Requests a minute."""
 

@@ -31,7 +31,7 @@ from headrace.schemas.errors import Code
 from headrace.schemas.names import Ambiguous, DeploymentName, Outcome
 from headrace.schemas.records import Attempt
 
-SPOKEN_MS: Final = 3_500
+HEARD_MS: Final = 3_500
 """A breaker opens within 3 s of an outage's first failures, and everybody knows that a moment later."""
 _MAY_HAVE_RUN = frozenset(Break) - {Break.NOT_SENT, Break.TOO_LARGE}
 """Ends of calls that reached the upstream, or may have, and brought no answer."""
@@ -152,7 +152,7 @@ def _repeated(
     last = retry.counted and not retry.elsewhere and tried.failures + 2 == policy.attempts
     if last and now.unproven:
         first_ms = tried.failed_ms if tried.failures else now.ms
-        retry = msgspec.structs.replace(retry, due_ms=max(retry.due_ms, first_ms + SPOKEN_MS))
+        retry = msgspec.structs.replace(retry, due_ms=max(retry.due_ms, first_ms + HEARD_MS))
     return _in_time(retry, end, tried, now)
 
 

@@ -28,6 +28,8 @@ from headrace.schemas.tellings import encode
 from support.credits import LANES
 from support.limits import TIMING, flow
 
+CASES = ((10, 6, ""), (100, 60, ""), (1_000, 600, ""), (1_000, 600, "retry"))
+"""Configured limit, real one, and what the upstream tells of it besides its 429s."""
 START_MS = 1_800_000_000_000
 WINDOW_MS = 60_000
 STEP_MS = 20

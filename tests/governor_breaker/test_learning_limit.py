@@ -1,7 +1,7 @@
 """A limit that is learned from 429s: by example, and against an upstream with a hidden one (G8)."""
 
 import pytest
-from governor_breaker.hidden_limit import CALL_MS, START_MS, HiddenLimit
+from governor_breaker.hidden_limit import CALL_MS, CASES, START_MS, HiddenLimit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ def cut(spent: float = 60, limit: LearnedLimit = FRESH, now_ms: int = T0) -> Lea
 
 @pytest.mark.parametrize(
     ("configured", "hidden", "tells"),
-    [(10, 6, ""), (100, 60, ""), (1_000, 600, ""), (1_000, 600, "retry")],
+    CASES,
 )
 def test_a_hidden_limit_is_used_and_seldom_met(configured: int, hidden: int, tells: str) -> None:
     run = HiddenLimit(configured=configured, hidden=hidden, seed=hidden, tells=tells).run(18)

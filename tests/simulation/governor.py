@@ -9,7 +9,7 @@ from time import monotonic
 
 import msgspec
 import typer
-from governor_breaker.hidden_limit import HiddenLimit
+from governor_breaker.hidden_limit import CASES, HiddenLimit
 from governor_breaker.traffic import Traffic as BreakerTraffic
 from governor_breaker.traffic import steady
 
@@ -191,10 +191,9 @@ def fairness() -> Iterator[Row]:
 
 def hidden() -> Iterator[Row]:
     """G8: the real limit is 60 % of the configured one, and only 429s tell it."""
-    cases = ((10, 6, ""), (100, 60, ""), (1_000, 600, ""), (1_000, 600, "retry"))
     runs = [
         HiddenLimit(configured=configured, hidden=real, seed=real, tells=tells).run(18)
-        for configured, real, tells in cases
+        for configured, real, tells in CASES
     ]
     most = max(max(one.refused_by_window(after=2)) for one in runs)
     least = min(one.used(after=2) for one in runs)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.dispatcher.policy.retry import SPOKEN_MS, RetryPolicy, Tried, after_call, attempt_of
+from headrace.dispatcher.policy.retry import HEARD_MS, RetryPolicy, Tried, after_call, attempt_of
 from headrace.dispatcher.policy.signals import Signal
 from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.verdicts import After, DeadLetter, Expire, Fail, Reason, Retry, Settle
@@ -127,13 +127,13 @@ def test_the_last_attempt_waits_for_the_breakers_word_where_nothing_has_worked_s
     assert first == after(SERVER_ERROR), "one more attempt will be left"
     second = again(FIRST, SERVER_ERROR, first)
     assert after(SERVER_ERROR, second, unproven=True) == Retry(
-        NOW_MS + SPOKEN_MS, Signal.TRANSIENT, counted=True
+        NOW_MS + HEARD_MS, Signal.TRANSIENT, counted=True
     )
     assert after(SERVER_ERROR, second) == Retry(NOW_MS + 500, Signal.TRANSIENT, counted=True)
     elsewhere = after(SERVER_ERROR, second, unproven=True, elsewhere=True)
     assert isinstance(elsewhere, Retry)
     assert elsewhere.due_ms == NOW_MS + 500, "another deployment has not failed"
-    long_ago = msgspec.structs.replace(second.history[0], at_ms=NOW_MS - SPOKEN_MS)
+    long_ago = msgspec.structs.replace(second.history[0], at_ms=NOW_MS - HEARD_MS)
     waited = replace(second, history=(long_ago,))
     assert after(SERVER_ERROR, waited, unproven=True) == after(SERVER_ERROR, waited)
 
