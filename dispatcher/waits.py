@@ -22,7 +22,7 @@ of such partitions, and a record takes 4 KB."""
 DELAY_BYTES: Final = 4 * 1024 * 1024
 """Their bodies together: as many bytes as the largest record has."""
 
-MOST_LEAVING: Final = 2_000
+MOST_LEAVING: Final = 500
 """Requests that may be on their way to a delay topic before no more are read."""
 
 
