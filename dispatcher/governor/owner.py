@@ -88,9 +88,9 @@ class Owner:
             return
         session = self.sessions.get(report.session)
         if session is None:
-            # Credits of an owner whose records are gone cannot be counted, so they must run out.
-            self.strangers += report.granted
-            session = self.meet(report.session, known=not report.granted, stamp_ms=stamp_ms)
+            session = self.meet(report.session, stamp_ms=stamp_ms)
+        if report.granted and session.known and not session.vouched:
+            self._estrange(session)
         newest = report.seq > session.seq
         for told in report.flows:
             if newest or self.ledger.knows(report.session, told.flow):
@@ -108,9 +108,21 @@ class Owner:
         if session.known and queued:
             self._queue(session, report)
 
-    def meet(self, name: SessionId, *, known: bool, stamp_ms: int) -> Session:
+    def restated(self, session: Session, *, intact: bool) -> None:
+        """An earlier owner's record grants it something; not `intact`: others that are gone may, too."""
+        if intact:
+            session.known = session.vouched = True
+        elif session.known:
+            self._estrange(session)
+
+    def _estrange(self, session: Session) -> None:
+        """Credits of an owner whose records are gone cannot be counted, so they must run out."""
+        self.strangers += 1
+        session.known = False
+
+    def meet(self, name: SessionId, *, stamp_ms: int) -> Session:
         """A session that was not heard of before."""
-        session = Session(name, known=known, heard_ms=stamp_ms)
+        session = Session(name, heard_ms=stamp_ms)
         self.sessions[name] = session
         self.ledger.sessions.setdefault(name, {})
         return session
@@ -230,6 +242,7 @@ class Owner:
             flows = self._flows(session, touched, all_of_them=renewed)
             if renewed:
                 session.stated_ms = now_ms
+                session.vouched = True
             stated.append(SessionGrant(session.name, session.mono_ms, self.timing.valid_ms, flows))
         return stated
 

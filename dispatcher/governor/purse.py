@@ -74,6 +74,9 @@ class Purse:
         """What the owner states; True if that is more than before."""
         self.keep = told.keep
         self.sought = told.sought
+        if (told.spent, told.renounced, told.ended) != (self.spent, self.renounced, self.ended):
+            # A successor may know less than the owner did that heard of it.
+            self.changed_ms = now_ms
         granted = greater(self.granted, told.granted)
         if granted == self.granted:
             return False

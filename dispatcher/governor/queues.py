@@ -41,12 +41,16 @@ class Session:
         "silent",
         "stated_ms",
         "tick_ms",
+        "vouched",
     )
 
-    def __init__(self, name: SessionId, *, known: bool, heard_ms: int) -> None:
-        """Not `known`: it has been granted something that the log does not tell; it gets nothing."""
+    def __init__(self, name: SessionId, *, heard_ms: int) -> None:
+        """Nothing is told of it yet."""
         self.name = name
-        self.known = known
+        self.known = True
+        """False: it has been granted something that the log does not tell; it gets nothing."""
+        self.vouched = False
+        """Whether all that it was granted is known: this owner stated it, or a log without gaps does."""
         self.heard_ms = heard_ms
         """Receipt of its newest report."""
         self.seq = -1

@@ -47,7 +47,7 @@ def take_over(
             # What was queued when an older one was sent is of no use: counters alone are.
             owner.hear(record, stamp_ms, queued=newest[record.session] is record)
         else:
-            _restore(owner, record, stamp_ms)
+            _restore(owner, record, stamp_ms, intact=intact)
     owner.ledger.advance(now_ms)
 
 
@@ -87,14 +87,14 @@ def _rising(
         yield newest_ms, record
 
 
-def _restore(owner: Owner, command: Command, stamp_ms: int) -> None:
+def _restore(owner: Owner, command: Command, stamp_ms: int, *, intact: bool) -> None:
     match command:
         case Grants():
             for told in command.sessions:
                 session = owner.sessions.get(told.session)
                 if session is None:
-                    session = owner.meet(told.session, known=True, stamp_ms=stamp_ms)
-                session.known = True
+                    session = owner.meet(told.session, stamp_ms=stamp_ms)
+                owner.restated(session, intact=intact)
                 for flow in told.flows:
                     owner.ledger.restate(told.session, flow, stamp_ms)
         case End():

@@ -3,7 +3,8 @@
 from headrace.dispatcher.governor.owner import Owner
 from headrace.dispatcher.governor.takeover import take_over
 from headrace.dispatcher.governor.tree import Dimension, Tree
-from headrace.schemas.limits import Beat, End, Epoch, Grants, Units
+from headrace.schemas.journal import ProcessId
+from headrace.schemas.limits import Beat, Claim, End, Epoch, Grants, Units
 from headrace.schemas.names import LaneName
 from support.credits import PLAIN, Bench
 from support.limits import ONE, TIMING, flow, report, told, tree
@@ -117,6 +118,38 @@ def test_a_wiped_log_shuts_everything_for_window_and_validity() -> None:
     assert later.ledger.refusing(F, Units(1)) is not None
     later.ledger.advance(bench.now + TIMING.lookback_ms(WINDOW_MS))
     assert later.ledger.refusing(F, Units(1)) is None
+
+
+def test_after_a_wipe_nothing_that_was_granted_before_lives_on() -> None:
+    limits = tree(requests=50)
+    bench = Bench(limits, "one")
+    bench.queue("one", F, (5, 0, 0))
+    bench.run(500)
+    bench.commands.clear()
+    bench.owner = successor(bench, limits, intact=False)
+    bench.holders["one"].take(Claim(Epoch(2), ProcessId("h")), bench.now)
+    bench.run(TIMING.holder_ms)
+    assert bench.owner.strangers == 1
+    assert bench.spend("one", F) is None
+    bench.run(TIMING.lookback_ms(WINDOW_MS))
+    assert bench.spend_all("one", F) == 5
+
+
+def test_a_dispatcher_tells_again_what_a_successor_does_not_know() -> None:
+    limits = tree(requests=5)
+    bench = Bench(limits, "one")
+    bench.queue("one", F, (3, 0, 0))
+    bench.run(1_500)
+    known = list(bench.commands)
+    bench.queue("one", F)
+    bench.run(3_000)
+    assert charged(bench.owner) == 0
+    bench.commands, bench.reports = known, []
+    bench.owner = successor(bench, limits)
+    assert charged(bench.owner) == 3
+    bench.holders["one"].take(Claim(Epoch(2), ProcessId("h")), bench.now)
+    bench.run(3_000)
+    assert charged(bench.owner) == 0
 
 
 def test_a_new_installation_is_not_shut() -> None:
