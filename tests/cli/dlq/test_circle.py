@@ -10,7 +10,7 @@ import pytest_asyncio
 import yaml
 
 from headrace.cli.localkafka import LocalKafka
-from support.commands import headrace
+from support.commands import headrace_process
 from support.eventually import eventually
 from support.installation import Installation, chat, header, installation
 
@@ -51,7 +51,9 @@ async def test_a_replay_is_run_again_and_answered_under_its_old_id(
     await running.produce(lane, body, headers=headers, key=b"mine", partition=2)
     (first,) = await running.read(answers, within_s=60)
     assert header(first, "headrace-outcome") == b"dead_lettered"
-    code, printed, told = await headrace("dlq", "replay", "round", "-c", str(config), "-o", "json")
+    code, printed, told = await headrace_process(
+        "dlq", "replay", "round", "-c", str(config), "-o", "json"
+    )
     assert code == 0, told
     assert json.loads(printed)["replayed_as"] == "round"
     _, second = await running.read(answers, 2, within_s=60)
@@ -70,7 +72,7 @@ async def test_a_request_that_came_over_kafka_is_cancelled_by_its_id(
     headers = [("reply-topic", answers.encode()), ("ce_id", b"unwanted")]
     await running.produce(running.topics.requests("standard"), body, headers=headers)
     await eventually(lambda: running.calls_with(body))
-    code, _, told = await headrace("cancel", "--id", "unwanted", "-c", str(config))
+    code, _, told = await headrace_process("cancel", "--id", "unwanted", "-c", str(config))
     assert code == 0, told
     (answer,) = await running.read(answers)
     assert header(answer, "headrace-outcome") == b"cancelled"
