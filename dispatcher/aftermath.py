@@ -60,14 +60,15 @@ class Aftermath:
     ) -> None:
         """Decide what becomes of a request whose call ended with `end`, and see to it."""
         now_ms, own = self._clock.now_ms(), 1 + len(waiting.history)
+        tried = Tried(
+            waiting.attempt,
+            waiting.history,
+            waiting.deadline_ms,
+            self._ambiguous.of(waiting.record, waiting.model),
+        )
         verdict = self._repeats.judge(
             end,
-            Tried(
-                waiting.attempt,
-                waiting.history,
-                waiting.deadline_ms,
-                self._ambiguous.of(waiting.record, waiting.model),
-            ),
+            tried,
             model=waiting.model,
             now_ms=now_ms,
             now_s=self._clock.monotonic(),
@@ -75,7 +76,7 @@ class Aftermath:
             call_ms=call_ms,
             elsewhere=self._seats.elsewhere(waiting.model, waiting.tried | {deployment}),
             outage=self._breakers.outage(deployment, now_ms, own),
-            unproven=self._breakers.unproven(deployment, own),
+            unproven=self._breakers.unproven(deployment, tried.failing_ms(now_ms)),
         )
         match verdict:
             case Settle(outcome):

@@ -93,9 +93,9 @@ class Breakers:
         """Whether what fails there, a request's `own`-th call, is no attempt, since nearly all do."""
         return self._looks and self._switches[deployment].outage(now_ms, own)
 
-    def unproven(self, deployment: DeploymentName, own: int) -> bool:
-        """Whether nothing has worked there since a request began to fail, `own` times by now."""
-        return self._looks and self._switches[deployment].unproven(own)
+    def unproven(self, deployment: DeploymentName, since_ms: int) -> bool:
+        """Whether nothing is known to have worked there since a request's first failure."""
+        return self._looks and self._switches[deployment].unproven(since_ms)
 
     def watch(self, deployment: DeploymentName, waiting: Waiting, clock: Clock) -> Watch | None:
         """Whoever is to see the call that is made now; None where nothing is looked at."""

@@ -71,6 +71,8 @@ class Switch:
         self._policy = policy
         self._enforced = enforced
         self._trip = LocalTrip()
+        self._worked_ms = 0
+        """When the youngest call that ended well began."""
         self._used: set[int] = set()
         self._lent_ms: dict[int, int] = {}
         """When own probes were first seen."""
@@ -199,9 +201,9 @@ class Switch:
             return True
         return self._enforced and self.state in _RESTRAINED and self._trip.excuses(own, LOCAL)
 
-    def unproven(self, own: int) -> bool:
-        """Whether nothing has worked since a request began to fail, `own` times by now."""
-        return self._enforced and self.state in _RESTRAINED and self._trip.unproven(own)
+    def unproven(self, since_ms: int) -> bool:
+        """Whether no call that began since a request's first failure is known to have worked."""
+        return self._enforced and self.state in _RESTRAINED and self._worked_ms < since_ms
 
     def failing(self, now_ms: int) -> bool:
         """Whether this process has seen nothing but failures: then repeats wait for what the owner says."""
@@ -212,15 +214,19 @@ class Switch:
         self._trip = self._trip.after_start()
         self._trial_ms = now_ms + LOCAL.refuse_ms
 
-    def ended(self, end: CallEnd | None, effect: BreakerEffect, now_ms: int) -> bool:
+    def ended(
+        self, end: CallEnd | None, effect: BreakerEffect, began_ms: int, now_ms: int
+    ) -> bool:
         """It has ended; True if the owner should hear of it soon."""
         before, failing = self._trip, self.failing(now_ms)
-        self._trip = before.after_end(end, now_ms, LOCAL)
+        self._trip = before.after_end(end, began_ms, now_ms, LOCAL)
         tripped = self._trip.refused_until_ms != before.refused_until_ms
         # While it holds back there are few calls: each that fails shows that nothing has changed.
         renewed = failing and self._trip is not before
         if effect is BreakerEffect.SUCCESS:
-            self._failing_until_ms = 0
+            self._worked_ms = max(self._worked_ms, began_ms)
+            if began_ms >= before.failing_ms:
+                self._failing_until_ms = 0
         elif self._enforced and (tripped or renewed):
             self.trips += not failing
             self._failing_until_ms = now_ms + SPOKEN_MS

@@ -71,7 +71,7 @@ class Watch:
             end = None
         effect = effects_of(end, overdue=now_ms >= self._waiting.deadline_ms).breaker
         self._switch.recorder.end(self._started, effect, now_ms)
-        news = self._switch.ended(end, effect, now_ms)
+        news = self._switch.ended(end, effect, self._started.at_ms, now_ms)
         if self._probe is not None:
             self._tell(ProbeEnd.RENOUNCED if withheld else PROBE_ENDS[effect], now_ms)
         elif news:

@@ -31,8 +31,9 @@ from headrace.schemas.errors import Code
 from headrace.schemas.names import Ambiguous, DeploymentName, Outcome
 from headrace.schemas.records import Attempt
 
-HEARD_MS: Final = 3_500
-"""A breaker opens within 3 s of an outage's first failures, and everybody knows that a moment later."""
+HEARD_MS: Final = 5_000
+"""A breaker opens within 3 s of an outage's first failures, and everybody knows that a moment later; with a
+governor that has too little CPU it took 4."""
 _MAY_HAVE_RUN = frozenset(Break) - {Break.NOT_SENT, Break.TOO_LARGE}
 """Ends of calls that reached the upstream, or may have, and brought no answer."""
 
@@ -70,10 +71,9 @@ class Tried:
         """Earlier attempts that count."""
         return sum(attempt.counted for attempt in self.history)
 
-    @property
-    def failed_ms(self) -> int:
-        """When the first of them failed, as far as that is still told."""
-        return next(attempt.at_ms for attempt in self.history if attempt.counted)
+    def failing_ms(self, now_ms: int) -> int:
+        """When the first of them failed, as far as that is still told; now, if there was none."""
+        return next((attempt.at_ms for attempt in self.history if attempt.counted), now_ms)
 
     @property
     def uncounted(self) -> int:
@@ -151,8 +151,8 @@ def _repeated(
         return _give_up(end, tried)
     last = retry.counted and not retry.elsewhere and tried.failures + 2 == policy.attempts
     if last and now.unproven:
-        first_ms = tried.failed_ms if tried.failures else now.ms
-        retry = msgspec.structs.replace(retry, due_ms=max(retry.due_ms, first_ms + HEARD_MS))
+        heard_ms = tried.failing_ms(now.ms) + HEARD_MS
+        retry = msgspec.structs.replace(retry, due_ms=max(retry.due_ms, heard_ms))
     return _in_time(retry, end, tried, now)
 
 

@@ -16,7 +16,7 @@ def after(*ends: CallEnd | None, started: int | None = None) -> LocalTrip:
     for _ in range(len(ends) if started is None else started):
         trip = trip.after_start()
     for end in ends:
-        trip = trip.after_end(end, T0, POLICY)
+        trip = trip.after_end(end, T0, T0, POLICY)
     return trip
 
 
@@ -32,11 +32,19 @@ def test_five_failures_in_a_row_refuse_for_a_moment(end: CallEnd) -> None:
 def test_it_takes_five_more_to_refuse_again() -> None:
     trip = after(*[DOWN] * 9)
     assert not trip.refuses(T0 + POLICY.refuse_ms)
-    assert trip.after_end(DOWN, T0 + 5_000, POLICY).refuses(T0 + 5_000)
+    assert trip.after_end(DOWN, T0, T0 + 5_000, POLICY).refuses(T0 + 5_000)
 
 
 def test_a_good_answer_ends_the_row() -> None:
     assert not after(*[DOWN] * 4, CallEnd(status=200), *[DOWN] * 4).refuses(T0)
+
+
+def test_a_good_answer_to_a_call_of_before_the_first_failure_does_not_end_the_row() -> None:
+    failing = after(*[DOWN] * 4)
+    long_call = failing.after_end(CallEnd(status=200), T0 - 30_000, T0 + 100, POLICY)
+    assert long_call.after_end(DOWN, T0, T0 + 200, POLICY).refuses(T0 + 200)
+    fresh = failing.after_end(CallEnd(status=200), T0 + 50, T0 + 100, POLICY)
+    assert not fresh.after_end(DOWN, T0, T0 + 200, POLICY).refuses(T0 + 200)
 
 
 def test_errors_that_come_back_before_the_answers_do_not_refuse() -> None:

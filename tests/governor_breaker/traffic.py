@@ -202,7 +202,7 @@ class Traffic:
         def ended() -> None:
             effect = effects.effects_of(answer.end).breaker
             switch.recorder.end(call, effect, self._now_ms)
-            switch.ended(answer.end, effect, self._now_ms)
+            switch.ended(answer.end, effect, call.at_ms, self._now_ms)
             if probe is not None:
                 self._later(self._lag_ms(), lambda: self._tell(probe, effects.PROBE_ENDS[effect]))
 

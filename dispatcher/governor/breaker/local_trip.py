@@ -37,6 +37,8 @@ class LocalTrip(msgspec.Struct, frozen=True):
     started: int = 0
     failed: int = 0
     refused_until_ms: int = 0
+    failing_ms: int = 0
+    """When the first failure since then ended; 0: there was none."""
 
     def refuses(self, now_ms: int) -> bool:
         """Whether a call should not be made now."""
@@ -48,23 +50,27 @@ class LocalTrip(msgspec.Struct, frozen=True):
         """
         return _fails(self, own + policy.others, policy)
 
-    def unproven(self, own: int) -> bool:
-        """Whether the last good call was before the `own` failures of a request."""
-        return self.failed >= own
-
     def after_start(self) -> "LocalTrip":
         """A call is sent."""
         return msgspec.structs.replace(self, started=self.started + 1)
 
-    def after_end(self, end: CallEnd | None, now_ms: int, policy: LocalTripPolicy) -> "LocalTrip":
-        """A call has ended; None: it was aborted."""
+    def after_end(
+        self, end: CallEnd | None, began_ms: int, now_ms: int, policy: LocalTripPolicy
+    ) -> "LocalTrip":
+        """A call has ended; None: it was aborted.
+
+        A good one that began before the first failure says nothing: long calls end well in an outage, too.
+        """
         if effects_of(end).breaker is BreakerEffect.SUCCESS:
+            if began_ms < self.failing_ms:
+                return self
             return LocalTrip(refused_until_ms=self.refused_until_ms)
         if end is None or not _beyond_doubt(end):
             return self
-        after = msgspec.structs.replace(self, failed=self.failed + 1)
+        failing_ms = self.failing_ms or now_ms
+        after = msgspec.structs.replace(self, failed=self.failed + 1, failing_ms=failing_ms)
         if _fails(after, policy.failures, policy):
-            return LocalTrip(refused_until_ms=now_ms + policy.refuse_ms)
+            return LocalTrip(refused_until_ms=now_ms + policy.refuse_ms, failing_ms=failing_ms)
         return after
 
 

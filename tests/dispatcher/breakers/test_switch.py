@@ -35,7 +35,7 @@ def let(one: Switch, now_ms: int = NOW_MS) -> float:
 def fail(one: Switch, count: int) -> None:
     for _ in range(count):
         one.sent(NOW_MS)
-        one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS)
+        one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS, NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,18 @@ def test_calls_that_have_not_ended_prove_nothing() -> None:
     fail(one, 2)
     for _ in range(20):
         one.sent(NOW_MS)
-    assert one.unproven(own=2)
+    assert one.unproven(NOW_MS)
+
+
+def test_calls_of_before_the_first_failure_prove_nothing() -> None:
+    one = switch()
+    fail(one, LOCAL.failures)
+    one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS - 60_000, NOW_MS)
+    assert one.failing(NOW_MS)
+    assert one.unproven(NOW_MS)
+    one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS + 1, NOW_MS + 1)
+    assert not one.failing(NOW_MS + 1)
+    assert not one.unproven(NOW_MS)
 
 
 def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_must_have_spoken() -> (
@@ -131,16 +142,13 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
     assert not one.failing(NOW_MS)
     assert one.outage(NOW_MS, own=2)
     assert not one.outage(NOW_MS, own=3), "nobody but the request itself may have failed"
-    assert one.unproven(own=4)
-    assert not one.unproven(own=5), "something has worked since the first of them"
     fail(one, 1)
     assert let(one, NOW_MS + LOCAL.refuse_ms - 1) == 0
     assert let(one, NOW_MS + LOCAL.refuse_ms) == 1
     assert one.outage(NOW_MS + SPOKEN_MS - 1, own=1)
     assert not one.outage(NOW_MS + SPOKEN_MS, own=1)
-    one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS)
+    one.ended(GOOD, BreakerEffect.SUCCESS, NOW_MS, NOW_MS)
     assert not one.outage(NOW_MS, own=1)
-    assert not one.unproven(own=1)
     assert let(one) == 1
     assert switch(State.OPEN).outage(NOW_MS, own=1)
 
@@ -148,10 +156,10 @@ def test_a_process_that_sees_nothing_but_failures_calls_seldom_until_the_owner_m
 def test_each_failure_renews_what_a_process_knows_while_it_holds_back() -> None:
     one = switch()
     fail(one, LOCAL.failures)
-    one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS + SPOKEN_MS - 1)
+    one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS, NOW_MS + SPOKEN_MS - 1)
     assert one.failing(NOW_MS + 2 * SPOKEN_MS - 2)
     assert one.trips == 1
-    one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS + 2 * SPOKEN_MS)
+    one.ended(FAILED, BreakerEffect.FAILURE, NOW_MS, NOW_MS + 2 * SPOKEN_MS)
     assert not one.failing(NOW_MS + 2 * SPOKEN_MS)
 
 
