@@ -3,13 +3,15 @@
 How it works. A request that was dispatched has its credits *promised*; they are spent when its call has a
 connection in hand, so that nothing lies between that and the sending. Of each flow the owner is told the
 promised ones and the first of the queue, as far as there are seats for them in this process: credits without
-one would be somebody else's. Flows of one deployment share its free seats evenly, anew with each report.
+one would be somebody else's. Flows of one deployment share its free seats evenly, anew with each report; who
+gets nothing though it was asked for, as its own limit is used up, lets others go before it.
 Where the governor hands out seats, a credit in hand is a seat that nobody else has: without a free seat here
 nothing is asked for, and calls whose seats went to others are cut. `now_ms` is monotonic.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from headrace.dispatcher.costs import Used
 from headrace.dispatcher.flows import FlowQueues
@@ -20,6 +22,8 @@ from headrace.dispatcher.governor.queues import TOLD, merged
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.limits import Command, Flow, Report, Units, Want
+
+PASSED_MS: Final = 500
 
 
 @dataclass(eq=False, slots=True)
@@ -55,6 +59,9 @@ class Credits:
         """Spent, of calls that hold seats."""
         self._shares: dict[Flow, int] = {}
         """How many queued requests of each flow are told of."""
+        self._asked_ms: dict[Flow, int] = {}
+        """Since when each of those was asked for in vain: others go before it after a while."""
+        self._now_ms = 0
         self._resting = False
         self.stirred: Callable[[], None] = lambda: None
         """Called when there may be something to report."""
@@ -87,6 +94,7 @@ class Credits:
             raise ValueError("a request without a flow needs no credits")
         promise = Promise(waiting.flow, waiting.units, waiting.rank)
         self._promised.setdefault(waiting.flow, {})[promise] = None
+        self._asked_ms.pop(promise.flow, None)
         self._touch(promise.flow)
         return promise
 
@@ -129,11 +137,13 @@ class Credits:
 
     def due_ms(self, now_ms: int) -> int:
         """When the next report is due."""
+        self._now_ms = now_ms
         self._tell(now_ms)
         return self._holder.due_ms()
 
     def report(self, now_ms: int) -> Report:
         """What is to be told now."""
+        self._now_ms = now_ms
         self._share_out()
         self._tell(now_ms)
         return self._holder.report(now_ms)
@@ -167,9 +177,11 @@ class Credits:
         self._touch(promise.flow)
 
     def _share_out(self) -> None:
+        now_ms = self._now_ms
         shares: dict[Flow, int] = {}
         for name in self._flows.deployments():
             flows = self._flows.flows(name)
+            flows.sort(key=lambda flow: now_ms - self._asked_ms.get(flow, now_ms) >= PASSED_MS)
             taken = 0
             for flow in flows:
                 free = self._seats.room(name, self._governed.part(flow))
@@ -180,6 +192,8 @@ class Credits:
                 shares[flow] = min(TOLD, share)
         self._flows.changed.update(one for one in shares if shares[one] != self._shares.get(one))
         self._shares = shares
+        asked = (flow for flow, share in shares.items() if share)
+        self._asked_ms = {flow: self._asked_ms.get(flow, now_ms) for flow in asked}
 
     def _tell(self, now_ms: int) -> None:
         changed = self._flows.changed

@@ -214,9 +214,7 @@ class Switch:
         self._trip = self._trip.after_start()
         self._trial_ms = now_ms + LOCAL.refuse_ms
 
-    def ended(
-        self, end: CallEnd | None, effect: BreakerEffect, began_ms: int, now_ms: int
-    ) -> bool:
+    def ended(self, end: CallEnd | None, effect: BreakerEffect, began_ms: int, now_ms: int) -> bool:
         """It has ended; True if the owner should hear of it soon."""
         before, failing = self._trip, self.failing(now_ms)
         self._trip = before.after_end(end, began_ms, now_ms, LOCAL)

@@ -21,7 +21,7 @@ from headrace.dispatcher.governor.allocation import AllocationPolicy
 from headrace.dispatcher.governor.epochs import Contest
 from headrace.dispatcher.governor.outlook import Outlooks
 from headrace.dispatcher.governor.owner import Owner
-from headrace.dispatcher.governor.takeover import Heard, reaches, take_over
+from headrace.dispatcher.governor.takeover import PastReports, reaches, take_over
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
 from headrace.dispatcher.kafka.limit_log import LimitLog, Past, Placed
@@ -73,8 +73,8 @@ class Governor:
         self._contest = Contest(name, rank_of(name), self._timing, self._mono_ms())
         self._won: Placed | None = None
         """The own claim, while it is not the owner yet."""
-        self._past_reports: list[Heard] = []
-        """Those that came since then. Bounded by what is read in `TAKEOVER_S`."""
+        self._past = PastReports()
+        """What came since then. Bounded by what is read in `TAKEOVER_S`."""
         self._reports_time = BrokerClock(0)
         self._heard_s = self._turned_s = clock.monotonic()
         self._shown_s = 0.0
@@ -198,7 +198,7 @@ class Governor:
         owner = self.owner
         if owner is None:
             if self._won is not None:
-                self._past_reports.append((stamp_ms, report))
+                self._past.add(stamp_ms, report)
             return
         self._metrics.heard()
         self._reports_time.observe(stamp_ms, self._mono_ms())
@@ -229,11 +229,11 @@ class Governor:
         grants = [(one.stamp_ms, one.command) for one in past.grants]
         owner = Owner(won.command.epoch, self._tree, self._policy, self._timing, now_ms)
         owner.hold(self._is_held)
-        sessions = [one for one in self._past_reports if one[1].session != NO_SESSION]
+        sessions = [one for one in self._past.heard if one[1].session != NO_SESSION]
         take_over(owner, grants, sessions, now_ms=now_ms, intact=intact)
-        self._breakers.take_over(owner.epoch, self._past_reports, owner.restraints.rests)
+        self._breakers.take_over(owner.epoch, self._past.heard, owner.restraints.rests)
         owner.hold_back(self._breakers.share)
-        self.owner, self._won, self._past_reports = owner, None, []
+        self.owner, self._won, self._past = owner, None, PastReports()
         self._metrics.took_over()
         self._log.info(
             "governor_owns",
@@ -246,7 +246,7 @@ class Governor:
     async def _read_past(self, won: Placed) -> Past | None:
         """Beat while it is read, so that nobody else claims. None: not in time, or not any more."""
         self._reports_time = BrokerClock(0)
-        self._past_reports = []
+        self._past = PastReports()
         since_ms = self._since_ms(won)
         reading = asyncio.create_task(self._read_logs(won, since_ms))
         give_up_s = self._clock.monotonic() + TAKEOVER_S
@@ -278,7 +278,7 @@ class Governor:
         self._metrics.resigned(reason)
         self.owner = self._won = None
         self._breakers.resign()
-        self._past_reports = []
+        self._past = PastReports()
         self._limits.leave_reports()
 
     def _since_ms(self, won: Placed) -> int:

@@ -207,6 +207,10 @@ class Ledger:
         account.spent = greater(account.spent, spent)
         account.renounced = greater(account.renounced, renounced)
         account.ended = max(account.ended, ended)
+        if not account.void:
+            # What was used beyond the grants is charged as sent: as a debt it would count twice.
+            used = plus(account.spent, account.renounced)
+            account.granted = greater(account.granted, used)
         self._moved(account, before)
         self._seats(account, account.in_use() - in_use)
 

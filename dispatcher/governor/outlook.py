@@ -7,8 +7,10 @@ a deployment was sent in the last window, if it had a queue for all of that time
 make the wait longer, such as higher lanes.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from headrace.dispatcher.governor.learning.holding import Place as Learnt
@@ -38,6 +40,22 @@ class Line:
     """Those for which no credits are in hand."""
 
 
+class Crowd:
+    """All flows of a place: how much of them goes while one of them gets so much."""
+
+    def __init__(self, lines: Sequence[tuple[int, float]]) -> None:
+        """(uncovered, weight) of each."""
+        lines = sorted(lines, key=lambda line: line[0] / line[1])
+        self._turns = [count / weight for count, weight in lines]
+        self._counts = [0, *accumulate(count for count, _ in lines)]
+        self._weights = [0.0, *accumulate(weight for _, weight in lines)]
+
+    def within(self, turns: float) -> float:
+        """Each one's queue, but at most `turns` times its weight."""
+        ended = bisect_right(self._turns, turns)
+        return self._counts[ended] + turns * (self._weights[-1] - self._weights[ended])
+
+
 class Outlooks:
     """Of one owner; remembers since when there are queues."""
 
@@ -58,8 +76,9 @@ class Outlooks:
             for place, queue in places.items()
             if any(line.uncovered for line in queue.values())
         }
+        crowds = {place: self._crowd(queue) for place, queue in places.items()}
         flows = [
-            FlowOutlook(flow, line.queued, self._wait_ms(owner, flow, places))
+            FlowOutlook(flow, line.queued, self._wait_ms(owner, flow, line.uncovered, crowds))
             for flow, line in lines.items()
         ]
         flows.sort(key=lambda one: -one.wait_ms)
@@ -67,16 +86,14 @@ class Outlooks:
         scopes = [_scope(node, learned, now_ms) for node in owner.ledger.nodes[:MOST_SCOPES]]
         return Outlook(owner.epoch, scopes, flows[:MOST_FLOWS])
 
-    def _wait_ms(self, owner: Owner, flow: Flow, places: dict[Place, dict[Flow, Line]]) -> int:
-        place = (flow.deployment, flow.lane)
-        own = places[place][flow].uncovered
+    def _crowd(self, queue: Mapping[Flow, Line]) -> "Crowd":
+        return Crowd([(line.uncovered, self._weight(flow)) for flow, line in queue.items()])
+
+    def _wait_ms(self, owner: Owner, flow: Flow, own: int, crowds: Mapping[Place, "Crowd"]) -> int:
         if not own:
             return 0
-        weight = self._weight(flow)
-        ahead = sum(
-            min(line.uncovered, own * self._weight(other) / weight)
-            for other, line in places[place].items()
-        )
+        place = (flow.deployment, flow.lane)
+        ahead = crowds[place].within(own / self._weight(flow))
         longest = 0.0
         for node in owner.ledger.path(flow):
             count = own if node.scope.tenants is not None else ahead

@@ -10,6 +10,10 @@ for as long as credits live is over for good; what it had left is charged as spe
 No I/O. `now_ms` and stamps are the log's time.
 """
 
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
 from headrace.dispatcher.governor.allocation import Allocation, AllocationPolicy, Held
 from headrace.dispatcher.governor.lane import Pace
 from headrace.dispatcher.governor.ledger import Ledger
@@ -19,7 +23,7 @@ from headrace.dispatcher.governor.standing import Touched
 from headrace.dispatcher.governor.timeline import Timeline
 from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Tree
-from headrace.schemas.journal import SessionId
+from headrace.schemas.journal import ProcessId, SessionId
 from headrace.schemas.limits import (
     NO_SESSION,
     Beat,
@@ -33,6 +37,8 @@ from headrace.schemas.limits import (
 )
 
 LEAST_SILENCE_MS = 750
+MOST_FLOWS = 5_000
+"""In one record of grants."""
 TIDY_MS = 10_000
 """How often it is looked for accounts that are not needed any more."""
 
@@ -53,6 +59,8 @@ class Owner:
         self.timing = timing
         self.ledger = Ledger(tree, timing)
         self.sessions: dict[SessionId, Session] = {}
+        self._newest: dict[ProcessId, Session] = {}
+        """Each dispatcher's session that began last."""
         self.strangers = 0
         """Sessions with credits that the log does not tell of."""
         self.pressed = False
@@ -89,6 +97,7 @@ class Owner:
         session = self.sessions.get(report.session)
         if session is None:
             session = self.meet(report.session, stamp_ms=stamp_ms)
+            self._follow(report.dispatcher, session)
         if report.granted and session.known and not session.vouched:
             self._estrange(session)
         newest = report.seq > session.seq
@@ -105,8 +114,16 @@ class Owner:
         session.silent = False
         session.ending = report.last
         self.restraints.hear(report, stamp_ms)
-        if session.known and queued:
+        if session.known and queued and not session.followed:
             self._queue(session, report)
+
+    def _follow(self, dispatcher: ProcessId, session: Session) -> None:
+        """A dispatcher has a new session: reports of the one before may still come, long after it lapsed."""
+        before = self._newest.get(dispatcher)
+        self._newest[dispatcher] = session
+        if before is not None:
+            before.followed = True
+            self._allocation.leave(before)
 
     def restated(self, session: Session, *, intact: bool) -> None:
         """An earlier owner's record grants it something; not `intact`: others that are gone may, too."""
@@ -165,6 +182,7 @@ class Owner:
             elif session.over_ms + self.ledger.width_ms < now_ms:
                 del self.sessions[session.name]
                 self.ledger.forget(session.name)
+                self._newest = {d: one for d, one in self._newest.items() if one is not session}
         return ended
 
     def waiting(self) -> bool:
@@ -195,10 +213,8 @@ class Owner:
         if self.restraints.apply(now_ms):
             self._allocation.relearn()
         records += self.restraints.due(self.epoch, now_ms)
-        grants = self._state(self._allocation.tick(now_ms), now_ms)
-        if grants:
-            records.append(Grants(self.epoch, grants))
-        return records
+        stated = self._state(self._allocation.tick(now_ms), now_ms)
+        return records + [Grants(self.epoch, some) for some in _batches(stated)]
 
     def _queue(self, session: Session, report: Report) -> None:
         for told in report.flows:
@@ -235,6 +251,8 @@ class Owner:
         for session in self.sessions.values():
             if session.over_ms is not None or not session.known or session.mono_ms is None:
                 continue
+            if session.followed:
+                continue
             last_ms = session.stated_ms
             renewed = last_ms is None or now_ms - last_ms >= self.timing.renew_ms
             if not (session in touched or (renewed and not session.silent)):
@@ -256,3 +274,19 @@ class Owner:
                 account.stale = False
                 flows.append(account.told())
         return flows
+
+
+def _batches(stated: list[SessionGrant]) -> Iterator[list[SessionGrant]]:
+    """In records that Kafka takes: a flow has 100 bytes or so, and a session may be told in several."""
+    batch: list[SessionGrant] = []
+    room = MOST_FLOWS
+    for told in stated:
+        for first in range(0, max(1, len(told.flows)), MOST_FLOWS):
+            flows = told.flows[first : first + MOST_FLOWS]
+            if len(flows) > room and batch:
+                yield batch
+                batch, room = [], MOST_FLOWS
+            batch.append(replace(told, flows=flows))
+            room -= len(flows)
+    if batch:
+        yield batch

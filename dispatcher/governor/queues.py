@@ -31,6 +31,7 @@ class Session:
 
     __slots__ = (
         "ending",
+        "followed",
         "heard_ms",
         "known",
         "mono_ms",
@@ -51,6 +52,8 @@ class Session:
         """False: it has been granted something that the log does not tell; it gets nothing."""
         self.vouched = False
         """Whether all that it was granted is known: this owner stated it, or a log without gaps does."""
+        self.followed = False
+        """Whether its dispatcher was heard of under a newer session: this one has lapsed."""
         self.heard_ms = heard_ms
         """Receipt of its newest report."""
         self.seq = -1

@@ -9,20 +9,58 @@ where it stood. What is not known stays outstanding: lost information costs use 
 from collections.abc import Iterable, Sequence
 from heapq import merge
 
+from msgspec.structs import replace
+
 from headrace.dispatcher.governor.epochs import Epochs
 from headrace.dispatcher.governor.owner import Owner
+from headrace.schemas.journal import SessionId
 from headrace.schemas.limits import (
     Beat,
     Claim,
     Command,
     End,
+    Flow,
+    FlowReport,
     Grants,
     Learned,
     Report,
+    Units,
 )
 
 Stamped = tuple[int, Command]
 Heard = tuple[int, Report]
+
+
+class PastReports:
+    """What a new owner reads of the reports, in their order: of each session's older ones only what changed.
+
+    A dispatcher repeats all its counters and queues several times a second.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was read."""
+        self.heard: list[Heard] = []
+        self._newest: dict[SessionId, int] = {}
+        self._told: dict[SessionId, dict[Flow, tuple[Units, Units, int]]] = {}
+
+    def add(self, stamp_ms: int, report: Report) -> None:
+        """The next one."""
+        before = self._newest.get(report.session)
+        if before is not None:
+            self._thin(before)
+        self._newest[report.session] = len(self.heard)
+        self.heard.append((stamp_ms, report))
+
+    def _thin(self, at: int) -> None:
+        stamp_ms, report = self.heard[at]
+        told = self._told.setdefault(report.session, {})
+        flows: list[FlowReport] = []
+        for flow in report.flows:
+            counters = (flow.spent, flow.renounced, flow.ended)
+            if flow.refunds or told.get(flow.flow) != counters:
+                told[flow.flow] = counters
+                flows.append(replace(flow, want=[], usual=None, queued=0))
+        self.heard[at] = (stamp_ms, replace(report, flows=flows))
 
 
 def take_over(

@@ -86,7 +86,9 @@ class CreditChannel:
             self._log.warning("kafka_follow_failed", code=type(error).__name__)
             return False
         start = starts[self._grants]
-        await self._follower.follow({self._grants: (start, start, self._take)})
+        await self._follower.follow(
+            {self._grants: (start, start, self._take)}, anew=(self._grants,)
+        )
         return True
 
     def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:

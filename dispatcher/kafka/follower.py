@@ -7,7 +7,7 @@ for.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -51,7 +51,8 @@ STEADY = PROMPT._replace(rest_s=0.1)
 class _Line:
     """One followed partition."""
 
-    def __init__(self, next_offset: int, until: int, take: Take) -> None:
+    def __init__(self, next_offset: int, until: int, take: Take, *, anew: bool) -> None:
+        self.anew = anew
         self.next_offset = next_offset
         self.until = until
         self.take = take
@@ -120,12 +121,21 @@ class Follower:
         end = await self._consumer.end_offsets(partitions)
         return {tp: (first[tp], end[tp]) for tp in partitions}
 
-    async def follow(self, starts: Mapping[TopicPartition, tuple[int, int, Take]]) -> None:
+    async def follow(
+        self,
+        starts: Mapping[TopicPartition, tuple[int, int, Take]],
+        *,
+        anew: Container[TopicPartition] = (),
+    ) -> None:
         """Follow each partition from its (start, until, take); returns once all were read to `until`.
 
-        `until` is exclusive: an `until` not above `start` waits for nothing.
+        `until` is exclusive: an `until` not above `start` waits for nothing. A log in `anew` that was deleted
+        and made anew is read from its beginning; of others nothing before the old place counts.
         """
-        lines = {tp: _Line(start, until, take) for tp, (start, until, take) in starts.items()}
+        lines = {
+            tp: _Line(start, until, take, anew=tp in anew)
+            for tp, (start, until, take) in starts.items()
+        }
         for tp, line in lines.items():
             replaced = self._lines.get(tp)
             if replaced is not None:
@@ -200,6 +210,10 @@ class Follower:
             current = self._lines.get(tp)
             if current is None or self._changed:
                 continue
+            if current.anew and records[-1].offset < current.next_offset:
+                # The place was out of range, and aiokafka went back to the beginning.
+                self._log.warning("log_made_anew", topic=tp.topic, offset=current.next_offset)
+                current.next_offset = records[0].offset
             for record in records:
                 if record.offset >= current.next_offset:
                     current.take(record)

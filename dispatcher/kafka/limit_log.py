@@ -149,7 +149,8 @@ class LimitLog:
         bounds = await self.reach.patiently(lambda: self._follower.bounds([self._grants]))
         first, end = bounds[self._grants]
         start = max(first, end - GRANTS_BACK)
-        await self._follower.follow({self._grants: (start, end, self._commands(take))})
+        starts = {self._grants: (start, end, self._commands(take))}
+        await self._follower.follow(starts, anew=(self._grants,))
 
     async def recent_reports(self, take: TakeReport) -> None:
         """Read the newest reports once. A Kafka that is away is waited for."""
@@ -180,7 +181,8 @@ class LimitLog:
             {
                 grants: (starts[grants], claim.offset + 1, self._commands(read.append)),
                 reports: (starts[reports], end, self._taken(take)),
-            }
+            },
+            anew=(reports,),
         )
         self._reader.unfollow([grants])
         return Past([one for one in read if one.offset <= claim.offset], _first(first, read, claim))

@@ -175,6 +175,23 @@ def test_where_seats_are_handed_out_nothing_is_asked_for_without_a_free_one_here
     assert sum(process.wanted(one) for one in tenants) == 1
 
 
+def test_tenants_that_their_own_limits_hold_back_keep_no_seat_from_others() -> None:
+    process = Process(seats=9, local=2)
+    held = [flow(f"held{number}") for number in range(2)]
+    process.bench.owner.hold(lambda of, _: of in held)
+    for one in held:
+        process.queue(1, of=one)
+    process.step()
+    process.queue(1, of=(late := flow("late")))
+    assert process.wanted(late) == 0
+    dispatched: list[Promise] = []
+    for _ in range(4):
+        process.step()
+        dispatched += process.dispatch()
+        process.wanted(late)
+    assert [one.flow for one in dispatched] == [late]
+
+
 def test_a_lane_leaves_what_others_reserve_of_this_process_too() -> None:
     lanes = {"interactive": {"deadline_s": 9, "reserve": 0.25}, "batch": {"deadline_s": 9}}
     process = Process(seats=9, local=4, sections={"lanes": lanes})

@@ -198,6 +198,43 @@ def test_tokens_that_were_not_used_are_free() -> None:
     assert bench.spend("one", F, 25, 25) is not None
 
 
+def test_an_answer_larger_than_all_expectations_delays_its_tenant_by_a_window_and_nobody_else() -> (
+    None
+):
+    other = flow("other")
+    bench = Bench(tree(total_tokens=100), "one")
+    bench.queue("one", F, (1, 5, 5))
+    bench.step()
+    ticket = bench.spend("one", F, 5, 5)
+    assert ticket is not None
+    bench.holders["one"].settle(ticket, 5, 150, bench.now)
+    bench.holders["one"].release(ticket, bench.now)
+    bench.queue("one", F)
+    bench.run(500)
+    bench.queue("one", F, (9, 5, 5))
+    bench.queue("one", other, (9, 5, 5))
+    bench.run(11_000)
+    assert bench.spend_all("one", F, 5, 5) >= 4
+    assert bench.spend_all("one", other, 5, 5) >= 4
+
+
+def test_a_flow_that_used_more_than_was_reserved_is_forgotten_as_any_other() -> None:
+    bench = Bench(tree(total_tokens=100), "one")
+    bench.queue("one", F, (1, 5, 5))
+    bench.step()
+    ticket = bench.spend("one", F, 5, 5)
+    assert ticket is not None
+    bench.holders["one"].settle(ticket, 20, 20, bench.now)
+    bench.holders["one"].release(ticket, bench.now)
+    bench.queue("one", F)
+    bench.run(100_000)
+    assert not any(bench.owner.ledger.sessions.values())
+    before = len(bench.reports)
+    bench.run(10_000)
+    assert len(bench.reports) - before <= 11
+    assert bench.reports[-1][1].flows == []
+
+
 def test_more_tokens_than_reserved_delay_the_next_request() -> None:
     bench = Bench(tree(total_tokens=100), "one")
     bench.queue("one", F, (2, 10, 10))

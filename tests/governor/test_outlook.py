@@ -1,6 +1,8 @@
 """What an owner says of waits: never more than it will be."""
 
-from headrace.dispatcher.governor.outlook import Outlooks
+from random import Random
+
+from headrace.dispatcher.governor.outlook import Crowd, Outlooks
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
 from headrace.schemas.limits import Flow, Want
 from headrace.schemas.outlook import Outlook
@@ -93,3 +95,12 @@ def test_it_tells_what_is_used_of_each_limit_and_until_when() -> None:
         10 + bench.holders["one"].purse(flow()).credit().requests,
     )
     assert MINUTE - 2_000 <= scope.empty_ms <= MINUTE + 1_000
+
+
+def test_what_goes_while_one_gets_its_turns_is_the_sum_over_all() -> None:
+    dice = Random(1)
+    lines = [(dice.randint(0, 50), dice.choice((0.5, 1.0, 3.0))) for _ in range(200)]
+    crowd = Crowd(lines)
+    for turns in (0.0, 0.3, 7.0, 20.5, 500.0):
+        each = sum(min(count, turns * weight) for count, weight in lines)
+        assert abs(crowd.within(turns) - each) < 1e-6

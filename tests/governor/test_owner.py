@@ -1,10 +1,13 @@
 """When an owner grants nothing, and what a successor knows."""
 
+import pytest
+
+from headrace.dispatcher.governor import owner as owner_module
 from headrace.dispatcher.governor.owner import Owner
-from headrace.dispatcher.governor.takeover import take_over
+from headrace.dispatcher.governor.takeover import PastReports, take_over
 from headrace.dispatcher.governor.tree import Dimension, Tree
-from headrace.schemas.journal import ProcessId
-from headrace.schemas.limits import Beat, Claim, End, Epoch, Grants, Units
+from headrace.schemas.journal import ProcessId, SessionId
+from headrace.schemas.limits import Beat, Claim, End, Epoch, Grants, Units, Want
 from headrace.schemas.names import LaneName
 from support.credits import PLAIN, Bench
 from support.limits import ONE, TIMING, flow, report, told, tree
@@ -43,6 +46,47 @@ def test_a_session_with_unknown_credits_is_granted_nothing_and_its_spends_are_ch
     assert charged(owner) == 2
     assert owner.strangers == 1
     assert not any(isinstance(one, Grants) for one in owner.tick(100))
+
+
+def test_late_reports_of_a_session_that_was_followed_by_another_get_nothing() -> None:
+    """They lay in the producer while Kafka was away, and come with the new session's."""
+    owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
+    lapsed, fresh = SessionId("d.1"), SessionId("d.2")
+    wanted = told(F, want=[Want(0, 0, 0, 5)])
+    owner.hear(report(lapsed, 1, wanted), 10)
+    owner.hear(report(fresh, 1, wanted), 11)
+    owner.hear(report(lapsed, 2, wanted), 12)
+    grants = [one for one in owner.tick(100) if isinstance(one, Grants)]
+    assert [told.session for one in grants for told in one.sessions] == [fresh]
+    assert [flow.granted.requests for flow in grants[0].sessions[0].flows] == [5]
+
+
+def test_what_thousands_of_flows_have_is_stated_in_several_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(owner_module, "MOST_FLOWS", 3)
+    bench = Bench(tree(requests=50), "one", "two")
+    flows = [flow(f"t{number}") for number in range(5)]
+    for name in ("one", "two"):
+        for one in flows:
+            bench.queue(name, one, (1, 0, 0))
+    bench.step()
+    last = [command for at, command in bench.commands if isinstance(command, Grants)]
+    assert all(sum(len(told.flows) for told in one.sessions) <= 3 for one in last)
+    assert all(bench.spend(name, one) is not None for name in ("one", "two") for one in flows)
+
+
+def test_of_older_reports_a_successor_keeps_what_changed_alone() -> None:
+    past = PastReports()
+    waiting = told(F, (2, 0, 0), want=[Want(0, 0, 0, 5)], queued=5)
+    for number in range(100):
+        past.add(number, report(ONE, number, waiting, told(flow("idle"))))
+    past.add(100, report(ONE, 100, told(F, (3, 0, 0), want=[Want(0, 0, 0, 4)], queued=4)))
+    past.add(101, report(ONE, 101, told(F, (3, 0, 0), want=[Want(0, 0, 0, 4)], queued=4)))
+    kept = [(at, one.flows) for at, one in past.heard if one.flows]
+    assert [at for at, _ in kept] == [0, 100, 101]
+    assert kept[0][1] == [told(F, (2, 0, 0)), told(flow("idle"))]
+    assert kept[-1][1] == [told(F, (3, 0, 0), want=[Want(0, 0, 0, 4)], queued=4)]
 
 
 def test_a_session_that_says_it_is_over_frees_all_at_once() -> None:

@@ -27,8 +27,12 @@ def told(
     want: list[Want] | None = None,
     usual: Units | None = None,
     refunds: list[Refund] | None = None,
+    queued: int = 0,
 ) -> FlowReport:
-    return FlowReport(of, Units(*spent), Units(*renounced), ended, want or [], usual, refunds or [])
+    return FlowReport(
+        *(of, Units(*spent), Units(*renounced), ended, want or [], usual),
+        *([*(refunds or [])], queued),
+    )
 
 
 def report(
