@@ -114,14 +114,13 @@ class Attempts:
             await self._look_up(waiting, address, freed, back)
             return
         if not await self._may_begin(waiting):
-            # The partition went elsewhere since the decision: its new owner reads the request again.
             freed()
+            if waiting.ours:
+                back(waiting)
             return
         now_ms = self._clock.now_ms()
         self._begin(waiting, deployment, now_ms)
-        if waiting.careful:
-            await self._announce(waiting)
-        if self._must_be_known(waiting) and not await self._is_known(waiting):
+        if not await self._may_be_made(waiting):
             freed()
             self._not_called(waiting, back)
             return
@@ -156,12 +155,15 @@ class Attempts:
         )
 
     async def _may_begin(self, waiting: Waiting) -> bool:
-        """Whether it is still ours.
+        """Whether it is still ours, and still to be called; a new owner reads it again.
 
-        A repeat waits until a successor would know of the call before it: a crash would hide both of them.
+        A repeat waits until a successor would know of the call before it, as a crash would hide both; by then
+        this process may be told to end, or have stood still for so long that others take it for dead.
         """
         if waiting.first_call_ms:
             await self._journals.flush()
+            if self._aborting or self._fleet.fenced(self._clock.monotonic()):
+                return False
         return waiting.ours
 
     async def _look_up(
@@ -205,13 +207,20 @@ class Attempts:
 
         asyncio.get_running_loop().call_later(ANNOUNCED_S, over)
 
-    def _must_be_known(self, waiting: Waiting) -> bool:
-        """Whether a successor must know of the call before it is made."""
-        policy = self._ambiguous.of(waiting.record, waiting.model)
-        return waiting.suspect or policy is not Ambiguous.RETRY
+    async def _may_be_made(self, waiting: Waiting) -> bool:
+        """Whether a call that stands in the journal is made: some must be announced or known first."""
+        if waiting.careful:
+            await self._announce(waiting)
+        return await self._is_known(waiting) and not self._aborting
 
     async def _is_known(self, waiting: Waiting) -> bool:
-        """Whether the START stands before any other's CLAIM, and nobody takes this process for dead."""
+        """Whether its START stands before any other's CLAIM, and nobody takes this process for dead.
+
+        Only a suspect, and what must not be repeated when it was cut, is called no sooner.
+        """
+        policy = self._ambiguous.of(waiting.record, waiting.model)
+        if not waiting.suspect and policy is Ambiguous.RETRY:
+            return True
         known = await self._journals.confirmed(waiting.tenure)
         return known and not self._fleet.fenced(self._clock.monotonic())
 

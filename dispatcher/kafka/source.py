@@ -131,17 +131,16 @@ class Source(ConsumerRebalanceListener):
                 self._single_out(opened)
                 self._rewind(opened)
                 continue
+            for tp, records in batches.items():
+                if assignment == self.rebalances:
+                    await self._take(tp, records)
             if assignment != self.rebalances:
                 self._rewind(batches)
-                continue
-            for tp, records in batches.items():
-                await self._take(tp, records)
 
     async def _take(
         self, tp: TopicPartition, records: "list[ConsumerRecord[bytes, bytes]]"
     ) -> None:
-        tenure = self.tenures.get(tp)
-        if tenure is None:
+        if (tenure := self.tenures.get(tp)) is None:
             return
         if records[0].offset != tenure.tracker.expected:
             # Not what was to come next: a gap, records lost, or another log of the same name.
@@ -149,6 +148,8 @@ class Source(ConsumerRebalanceListener):
                 tenure.owned, tenure.astray = False, True
                 return
             await self._takeover.tell_gap(tenure, tenure.tracker.expected)
+            if self.tenures.get(tp) is not tenure:
+                return
         tenure.tracker.expected = records[-1].offset + 1
         self._sink(tenure, records)
 
@@ -212,7 +213,7 @@ class Source(ConsumerRebalanceListener):
         for tp in partitions:
             tenure = self.tenures.get(tp)
             if tenure is not None:
-                self._consumer.seek(tp, tenure.tracker.next_offset)
+                self._consumer.seek(tp, tenure.tracker.expected)
 
     def resume(self) -> None:
         """There may be room again."""

@@ -7,6 +7,7 @@ from itertools import count
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from headrace.dispatcher.journal import JournalState, open_at
@@ -130,7 +131,11 @@ class Takeover:
     async def tell_gap(self, tenure: Tenure, expected: int) -> None:
         """A record came that does not follow the one before; where that is no gap, records were lost."""
         tp = TopicPartition(tenure.topic, tenure.partition)
-        first, _ = (await self._reader.bounds([tp]))[tp]
+        try:
+            first, _ = (await self._reader.bounds([tp]))[tp]
+        except KafkaError as error:
+            self._log.warning("gap_unexplained", topic=tp.topic, code=type(error).__name__)
+            return
         if first > expected:
             self.tell_lost(tp, expected, first)
 

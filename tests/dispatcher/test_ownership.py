@@ -21,6 +21,7 @@ from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.journal import Beat
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.topics import Topics
@@ -39,6 +40,19 @@ class Unwritable:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+class Ticking(Clock):
+    """A clock that is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def now_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+    def monotonic(self) -> float:
+        return self.now_s
 
 
 class SlowDirectory:
@@ -109,6 +123,30 @@ async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decisio
         back=lambda _w: told.append("back"),
     )
     assert told == ["freed"]
+    assert (request.started, owner.running) == (False, {})
+
+
+async def test_a_repeat_is_not_begun_by_a_process_that_stood_still_meanwhile() -> None:
+    """Others may have taken it for dead, and may have called."""
+    owner, told = tenure(), []
+    request = waiting(owner=owner)
+    request.first_call_ms = 1
+    attempts, clock = attempts_that_must_not_call(owner), Ticking()
+    attempts._clock = clock
+    attempts._fleet.beat(Beat(process("own"), clock.now_ms()), clock.now_ms())
+
+    async def freeze() -> None:
+        clock.now_s += 16
+
+    attempts._journals.flush = freeze  # type: ignore[method-assign]
+    await attempts.run(
+        request,
+        DeploymentName("east"),
+        freed=lambda: told.append("freed"),
+        again=lambda _w, _at: False,
+        back=lambda _w: told.append("back"),
+    )
+    assert told == ["freed", "back"]
     assert (request.started, owner.running) == (False, {})
 
 
