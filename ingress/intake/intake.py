@@ -42,7 +42,7 @@ class Intake:
         progress = Progress()
         group = self._topics.intake_group
         reader = Inboxes(
-            self._options, self._name, list(self._policy.inboxes), group, progress.lost
+            self._options, self._name, list(self._policy.inboxes), group, progress.lost, self._log
         )
         writer = Passing(self._options, self._name, self._topics, self._lanes, self._log)
         try:

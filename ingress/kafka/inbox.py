@@ -23,6 +23,8 @@ PAUSE_S = 1.0
 """Before a session that Kafka broke is begun anew."""
 MAX_POLL_MS = 6 * 3_600_000
 """A slow batch is no reason to leave the group: heartbeats run beside it."""
+_NOTHING = TopicPartition("", 0)
+"""`getmany` of this gives no record; without any partition it would read all."""
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -37,10 +39,17 @@ class Inboxes(ConsumerRebalanceListener):
         topics: list[str],
         group: str,
         lost: Callable[[], None],
+        log: Log,
     ) -> None:
         """`lost` is called whenever partitions are given out anew."""
         self._topics = topics
         self._lost = lost
+        self._log = log
+        self._next: dict[TopicPartition, int] = {}
+        """After the last record that `poll` returned."""
+        self._suspects: list[TopicPartition] = []
+        """Partitions of a read that failed at one of them: read one by one next."""
+        self._unreadable: set[TopicPartition] = set()
         self._consumer = AIOKafkaConsumer(
             **options,
             client_id=name,
@@ -62,9 +71,54 @@ class Inboxes(ConsumerRebalanceListener):
         await started(self._consumer.start())
 
     async def poll(self) -> list[Record]:
-        """What came since the last call, each partition in its order. Raises `KafkaError`."""
-        found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+        """What came since the last call, each partition in its order. Raises `KafkaError`.
+
+        A record with a header whose name is no UTF-8, which aiokafka cannot read, nor what is behind
+        it in its batch, stops its own partition for as long as it is ours, and no other.
+        """
+        wanted = self._choose()
+        try:
+            found = await self._consumer.getmany(
+                *(wanted or (_NOTHING,)), timeout_ms=POLL_MS, max_records=BATCH_RECORDS
+            )
+        except UnicodeDecodeError:
+            await self._single_out(wanted)
+            return []
+        self._next |= {tp: records[-1].offset + 1 for tp, records in found.items()}
         return [record for records in found.values() for record in records]
+
+    def _choose(self) -> list[TopicPartition]:
+        mine = self._consumer.assignment()
+        while self._suspects:
+            suspect = self._suspects.pop()
+            if suspect in mine:
+                return [suspect]
+        return [tp for tp in mine if tp not in self._unreadable]
+
+    async def _single_out(self, read: list[TopicPartition]) -> None:
+        """Go back to before a read that failed: what it had read of other partitions is lost to us."""
+        for tp in read:
+            offset = await self._position(tp)
+            if tp not in self._consumer.assignment():
+                return  # all are given out anew, and begin where they were committed
+            self._consumer.seek(tp, offset)
+            if len(read) > 1:
+                continue
+            self._unreadable.add(tp)
+            self._log.error(
+                "partition_unreadable", topic=tp.topic, partition=tp.partition, offset=offset
+            )
+        self._suspects = list(read) if len(read) > 1 else self._suspects
+
+    async def _position(self, tp: TopicPartition) -> int:
+        """Where the next record of `tp` is to be read."""
+        if tp in self._next:
+            return self._next[tp]
+        committed: int | None = await self._consumer.committed(tp)
+        if committed is not None:
+            return committed
+        first: dict[TopicPartition, int] = await self._consumer.beginning_offsets([tp])
+        return first[tp]
 
     async def commit(self, positions: dict[Place, int]) -> bool:
         """Tell Kafka how far we are; False if the partitions are no longer ours: another reads them."""
@@ -82,6 +136,9 @@ class Inboxes(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:  # noqa: ARG002
         """Called by the consumer before the group shares out its partitions."""
+        self._next.clear()
+        self._suspects.clear()
+        self._unreadable.clear()
         self._lost()
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
@@ -89,10 +146,17 @@ class Inboxes(ConsumerRebalanceListener):
 
 
 async def keep_up(session: Callable[[], Awaitable[None]], log: Log) -> None:
-    """Run `session` again whenever Kafka broke it, until cancelled."""
+    """Run `session` again whatever broke it, until cancelled: HTTP goes on without the intake."""
     while True:
         try:
             await session()
         except* (KafkaError, OSError, TimeoutError) as errors:
-            log.warning("intake_interrupted", error=repr(errors.exceptions[0]))
+            log.warning("intake_interrupted", error=repr(_first(errors)))
+        except* Exception as errors:  # noqa: BLE001 - a fault of ours, told as such
+            log.error("intake_failed", error=repr(_first(errors)))  # noqa: TRY400 - no traceback in logs
         await asyncio.sleep(PAUSE_S)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -14,16 +14,17 @@ from headrace.schemas.config.model import Config
 from headrace.schemas.names import Tenant
 from headrace.schemas.topics import Topics, topic_specs
 from support.eventually import eventually
-from support.serving import create_topics, ingress_config, serving
+from support.serving import create_topics, ingress_config, serving, url
 
 Record = ConsumerRecord[bytes, bytes]
 
 
 class Post:
-    """Writes to acme's inbox and reads any topic."""
+    """Writes to acme's inbox and reads any topic; `url` is where the ingress answers."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.url = ""
         self.topics = Topics(config.kafka.topic_prefix)
         self.inbox = self.topics.inbox(Tenant("acme"))
         self.answers = f"{self.topics.prefix}out.acme.answers"
@@ -36,8 +37,14 @@ class Post:
             (name if name.startswith("ce_") else name.replace("_", "-"), text.encode())
             for name, text in headers.items()
         ]
+        return await self.write_to(self.inbox, value, pairs)
+
+    async def write_to(
+        self, topic: str, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> tuple[int, int]:
+        """One record with exactly these headers; returns its partition and offset."""
         async with AIOKafkaProducer(bootstrap_servers=self._servers, acks="all") as producer:
-            ack = await producer.send_and_wait(self.inbox, value, headers=pairs)
+            ack = await producer.send_and_wait(topic, value, headers=headers)
         return ack.partition, ack.offset
 
     async def read(self, topic: str, count: int = 1, within_s: float = 40.0) -> list[Record]:
@@ -95,7 +102,7 @@ async def start_intake(kafka: LocalKafka, topic_prefix: str) -> AsyncIterator[St
             await create_topics(config)
             post = Post(config)
             await _create(config, post.answers)
-            await exits.enter_async_context(serving(config))
+            post.url = url(await exits.enter_async_context(serving(config)))
             return post
 
         yield make
