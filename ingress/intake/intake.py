@@ -68,6 +68,8 @@ class Intake:
 
     async def _pass_on(self, written: InboxRecord, writer: Passing) -> None:
         found = check(self._policy, written)
+        if isinstance(found, RequestRecord):
+            found = writer.misfit(found, written) or found
         if isinstance(found, RequestRecord) and found.idempotency_key:
             refused = await self._keyed.take(found, written)
             if refused is None:

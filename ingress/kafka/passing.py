@@ -9,15 +9,15 @@ from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.intake.check import InboxRecord, Rejected, foreign_headers
 from headrace.ingress.kafka.connect import started
-from headrace.ingress.kafka.producer import Producer
+from headrace.ingress.kafka.letters import Letters
+from headrace.ingress.kafka.producer import Producer, size_of
 from headrace.schemas import records, replies, status
-from headrace.schemas.errors import CATALOGUE, error_body
+from headrace.schemas.errors import CATALOGUE, Code, error_body
 from headrace.schemas.names import Endpoint, Kind, LaneName, Outcome, RequestId
 from headrace.schemas.records import ReplyTo, RequestRecord
 from headrace.schemas.replies import PART_BYTES, Reply
-from headrace.schemas.retries import Source, dead_letter_headers
 from headrace.schemas.status import Queued, indexed_partition, status_key
-from headrace.schemas.topics import Topics, lane_place, murmur2
+from headrace.schemas.topics import RECORD_BYTES, Topics, lane_place, murmur2
 from headrace.telemetry.logs import Log
 
 CONNECT_S = 5.0
@@ -25,17 +25,19 @@ ACK_S = 15.0
 """Longer than a leader's election; then the connection is made anew, and the batch read again."""
 ANSWER_S = 5.0
 """How long a tenant's own topic may hold up the intake."""
-REJECTED = "rejected_record"
-"""The reason by which operators find these dead letters."""
+ROOM_BYTES = 1024
+"""For what a request with a kind has more in its headers than it came with."""
+_TOO_LARGE = "The request and its headers are larger than a record of a lane may be."
 
 
 class Passing:
-    """One producer for all that an intake writes."""
+    """All that an intake writes: a producer for requests and answers, another for dead letters."""
 
     def __init__(
         self, options: dict[str, Any], name: str, topics: Topics, lanes: list[LaneName], log: Log
     ) -> None:
         self._producer = Producer(options, name=f"{name}-intake")
+        self._letters = Letters(options, name, topics.dead_letters, log)
         self._topics = topics
         self._lanes = lanes
         self._source = f"headrace/ingress/{name}".encode()
@@ -46,11 +48,21 @@ class Passing:
         async with asyncio.timeout(CONNECT_S):
             await started(self._producer.start())
             needed = [self._topics.requests(lane) for lane in self._lanes]
-            await self._producer.learn([*needed, self._topics.dead_letters, self._topics.results])
+            await self._producer.learn([*needed, self._topics.results])
+            await self._letters.open()
 
     async def close(self) -> None:
         """Close; what has no ack is written again by whoever reads the inbox next."""
+        await self._letters.close()
         await self._producer.abandon()
+
+    def misfit(self, record: RequestRecord, written: InboxRecord) -> Rejected | None:
+        """Why `record` cannot be written to its lane, if so: its producer may have compressed it."""
+        size = size_of(record.id.encode(), record.body, self._headers(record, written))
+        if size + ROOM_BYTES <= RECORD_BYTES:
+            return None
+        reply = record.reply and ReplyTo(record.reply.topic, record.reply.partition)
+        return Rejected(record.id, Code.RECORD_TOO_LARGE, _TOO_LARGE, reply)
 
     def results_of(self, request_id: RequestId) -> ReplyTo:
         """Where the answer of a request goes for which nobody waits on a connection."""
@@ -64,7 +76,7 @@ class Passing:
         if not partitions:
             raise UnknownTopicOrPartitionError(topic)
         key, partition = lane_place(record.tenant, record.id, partitions)
-        headers = records.encode(record, self._source) + foreign_headers(written.headers)
+        headers = self._headers(record, written)
         await self._acked(
             self._producer.send(topic, record.body, key=key, partition=partition, headers=headers)
         )
@@ -83,18 +95,7 @@ class Passing:
 
     async def reject(self, rejected: Rejected, written: InboxRecord) -> None:
         """Keep a bad record as a dead letter, then tell its owner. Raises `KafkaError`."""
-        source = Source(
-            written.topic, written.partition, written.offset, written.key, written.timestamp
-        )
-        headers = dead_letter_headers(written.headers, source, reason=REJECTED, history=())
-        await self._acked(
-            self._producer.send(
-                self._topics.dead_letters,
-                written.value,
-                key=rejected.id.encode(),
-                headers=headers,
-            )
-        )
+        await self._letters.bury(rejected, written, ACK_S)
         if rejected.reply is not None:
             await self.answer(rejected.reply, refusal_reply(rejected))
 
@@ -116,6 +117,9 @@ class Passing:
         except (KafkaError, AssertionError, TimeoutError) as error:
             # aiokafka asserts that a partition exists.
             self._log.warning("reply_undeliverable", request_id=reply.id, reason=repr(error))
+
+    def _headers(self, record: RequestRecord, written: InboxRecord) -> list[tuple[str, bytes]]:
+        return records.encode(record, self._source) + foreign_headers(written.headers)
 
     async def _acked(self, sending: Awaitable["asyncio.Future[RecordMetadata]"]) -> None:
         async with asyncio.timeout(ACK_S):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.kafka.connect import closed
@@ -20,19 +21,26 @@ BATCH_BYTES = 1_000_000
 
 
 class Producer(AIOKafkaProducer):
-    """An idempotent producer with `acks=all` and no linger."""
+    """A producer with `acks=all` and no linger."""
 
     def __init__(
-        self, options: dict[str, Any], *, name: str, compression: str | None = None
+        self,
+        options: dict[str, Any],
+        *,
+        name: str,
+        compression: str | None = None,
+        max_record: int = RECORD_BYTES,
+        idempotent: bool = True,
     ) -> None:
+        """`max_record` in bytes, before compression."""
         super().__init__(  # type: ignore[no-untyped-call]
             **options,
             client_id=name,
             acks="all",
-            enable_idempotence=True,
+            enable_idempotence=idempotent,
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
-            max_request_size=RECORD_BYTES,
+            max_request_size=max_record,
             compression_type=compression,
         )
 
@@ -95,3 +103,9 @@ class Producer(AIOKafkaProducer):
             task.cancel()
             await asyncio.sleep(0)
         await closed(self.client.close())
+
+
+def size_of(key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> int:
+    """Bytes of a record in a batch of its own, not compressed, at most."""
+    every: list[tuple[str, bytes | None]] = [*headers]
+    return DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, every)
