@@ -2,7 +2,8 @@
 
 Shutdown order:
 1. Readiness and every new request say `shutting_down`; the doors stay open for load balancers to see it.
-2. Requests that wait get their answers, for at most `drain_s`; the rest gets an error, and is cancelled.
+2. Requests that wait, here or at a replica that took them up, get their answers, for at most `drain_s`;
+   the rest gets an error, and is cancelled.
 3. The HTTP server closes its connections.
 4. Cancels still on their way are handed to Kafka; the link closes its producers and its reader; the
    index writes down how far it has read.
@@ -241,11 +242,15 @@ class Ingress:
         self._log.info("ingress_stopped")
 
     async def _drained(self, within_s: float) -> None:
-        """Wait until nothing waits any more, a second `stop` comes, or the time is over."""
+        """Wait until nothing waits here, or elsewhere for what comes here; not after a second `stop`, nor
+        when the time is over.
+        """
         ends_at = time.monotonic() + within_s
         # Three causes end it, one of them time: an event would serve one of them.
         while (  # noqa: ASYNC110
-            len(self._board) and time.monotonic() < ends_at and not self._server.should_exit
+            (len(self._board) or self._keys.comebacks.sends_on)
+            and time.monotonic() < ends_at
+            and not self._server.should_exit
         ):
             await asyncio.sleep(SWEEP_S)
 

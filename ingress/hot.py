@@ -20,7 +20,7 @@ from headrace.ingress.policy import Caller
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.services import Services
 from headrace.ingress.stream import relay
-from headrace.ingress.waiter import Waiter
+from headrace.ingress.waiter import GRACE_AFTER_DEADLINE_S, Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.names import Endpoint, Kind, RequestId
 from headrace.schemas.records import RequestRecord
@@ -28,8 +28,6 @@ from headrace.schemas.records import RequestRecord
 HOT: dict[str, Endpoint] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
 SUBMIT = "/v1/jobs"
 BELOW_JOBS = "/v1/jobs/"
-GRACE_AFTER_DEADLINE_S = 10.0
-"""The dispatcher answers `expired` itself; only when that fails does the ingress speak."""
 
 _DRAINING = Refusal(Code.SHUTTING_DOWN, "This process is shutting down.", retry_after_s=1)
 _QUEUE_FULL = Refusal(

@@ -9,6 +9,8 @@ from headrace.schemas.names import RequestId
 from headrace.schemas.replies import Reply
 
 RETRY_AFTER_S = 5
+GRACE_AFTER_DEADLINE_S = 10.0
+"""The dispatcher answers `expired` itself; only when that fails does the ingress speak."""
 
 
 class Party(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.kafka.producer import Producer
 from headrace.ingress.kafka.reader import reply_partition
@@ -24,6 +25,11 @@ class Forward:
         self._producer: Producer | None = None
         self._waiting: asyncio.Queue[tuple[Reply, InstanceId]] = asyncio.Queue()
         self._waiting_bytes = 0
+        self._unacked = 0
+
+    def __len__(self) -> int:
+        """Replies that Kafka has not acknowledged yet."""
+        return self._unacked
 
     def connect(self, producer: Producer) -> None:
         """Send through `producer`."""
@@ -41,6 +47,7 @@ class Forward:
             self._log.warning("reply_undeliverable", request_id=reply.id, reason="forward_full")
             return
         self._waiting_bytes += len(reply.body)
+        self._unacked += 1
         self._waiting.put_nowait((reply, taker))
 
     async def run(self) -> None:
@@ -48,22 +55,34 @@ class Forward:
         while True:
             reply, taker = await self._waiting.get()
             self._waiting_bytes -= len(reply.body)
+            producer = self._producer
+            if producer is None:
+                self._lost(reply, "not connected")
+                continue
             try:
-                await self._write(reply, taker)
+                ack = await self._write(producer, reply, taker)
             except KafkaError as error:
-                self._log.warning("reply_undeliverable", request_id=reply.id, reason=repr(error))
+                self._lost(reply, repr(error))
+            else:
+                ack.add_done_callback(self._acked)
 
-    async def _write(self, reply: Reply, taker: InstanceId) -> None:
-        producer = self._producer
-        if producer is None:
-            self._log.warning("reply_undeliverable", request_id=reply.id, reason="not connected")
-            return
+    def _lost(self, reply: Reply, reason: str) -> None:
+        self._unacked -= 1
+        self._log.warning("reply_undeliverable", request_id=reply.id, reason=reason)
+
+    def _acked(self, ack: "asyncio.Future[RecordMetadata]") -> None:
+        self._unacked -= 1
+        if not ack.cancelled():
+            ack.exception()
+
+    async def _write(
+        self, producer: Producer, reply: Reply, taker: InstanceId
+    ) -> "asyncio.Future[RecordMetadata]":
         reply.instance = taker
-        ack = await producer.send(
+        return await producer.send(
             self._topic,
             reply.body,
             key=reply.id.encode(),
             partition=reply_partition(taker, producer.partitions_of(self._topic)),
             headers=replies.encode(reply, reply.source),
         )
-        ack.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -21,7 +21,7 @@ from headrace.ingress.keys.digest import request_digest
 from headrace.ingress.keys.orphans import GRACE_MS, Orphans, Taken
 from headrace.ingress.keys.shelter import Shelter
 from headrace.ingress.refusal import Refusal
-from headrace.ingress.waiter import Waiter
+from headrace.ingress.waiter import GRACE_AFTER_DEADLINE_S, Waiter
 from headrace.schemas.claims import Attach, Orphan
 from headrace.schemas.names import InstanceId, RequestId
 from headrace.schemas.records import RequestRecord
@@ -147,7 +147,8 @@ class Comebacks:
         if taken.taker == self._instance:
             self._took(taken)
         elif taken.keeper == self._instance:
-            until = self._monotonic() + KEEP_S
+            left_s = (taken.deadline_ms - at_ms) / 1000 + GRACE_AFTER_DEADLINE_S
+            until = self._monotonic() + left_s
             for reply in self._shelter.send_on(taken.id, taken.taker, until):
                 self._forward.send(reply, taken.taker)
 
@@ -165,6 +166,11 @@ class Comebacks:
         if taker is not None:
             self._forward.send(reply, taker)
         return kept
+
+    @property
+    def sends_on(self) -> bool:
+        """Whether clients of other replicas still get their answers through this one."""
+        return self._shelter.sends_on or len(self._forward) > 0
 
     def sweep(self, now: float) -> None:
         """Cancel what nobody came back for."""

@@ -45,6 +45,11 @@ class Shelter:
     def __contains__(self, request_id: RequestId) -> bool:
         return request_id in self._guests
 
+    @property
+    def sends_on(self) -> bool:
+        """Whether a repeat waits elsewhere for what comes here."""
+        return any(guest.taker is not None for guest in self._guests.values())
+
     def take_in(self, request_id: RequestId, deadline_ms: int, until: float) -> None:
         """Keep what comes for `request_id` until then (monotonic seconds)."""
         self._guests[request_id] = _Guest(deadline_ms, until)
