@@ -65,8 +65,9 @@ async def _end(waiter: Waiter, send: Send, committed: bool) -> None:
         )
         await send_answer(send, whole)
     elif final is not None:
-        last = final.body if final.status == 200 else error_event(final.body)
+        last = final.body if final.status == 200 else error_event(final.body, final.status)
         await send({"type": "http.response.body", "body": last})
     elif failure is not None:
-        event = error_event(error_body(failure.code, failure.message, failure.param))
+        body = error_body(failure.code, failure.message, failure.param)
+        event = error_event(body, failure.spec.status)
         await send({"type": "http.response.body", "body": event})

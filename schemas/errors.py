@@ -9,6 +9,9 @@ from enum import StrEnum
 
 import msgspec
 
+QUOTED_BYTES = 500
+"""Of an answer that is no error in the API's shape."""
+
 
 class Code(StrEnum):
     """Stable codes."""
@@ -228,6 +231,27 @@ def error_body(code: Code, message: str, param: str | None = None) -> bytes:
     )
 
 
-def error_event(body: bytes) -> bytes:
-    """An error body as the last event of a server-sent stream."""
-    return b"data: " + body + b"\n\n"
+def error_event(body: bytes, status: int) -> bytes:
+    """An error, the `body` of an answer with `status`, as the last event of a server-sent stream.
+
+    It is one line of JSON with an `error` in it: a reader takes anything else for a chunk, or for the
+    stream's good end. Where `body` is nothing of the kind, an error of ours quotes its beginning.
+    """
+    return b"data: %b\n\n" % (_one_line(body) or _quoted(body, status))
+
+
+def _one_line(body: bytes) -> bytes:
+    """`body` without its line breaks; nothing where it is no JSON object with an error."""
+    try:
+        found = msgspec.json.decode(body)
+        told = isinstance(found, dict) and bool(found.get("error"))
+        return msgspec.json.format(body, indent=-1) if told else b""
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested without end
+        return b""
+
+
+def _quoted(body: bytes, status: int) -> bytes:
+    text = " ".join(body[:QUOTED_BYTES].decode(errors="replace").split()) or "nothing"
+    return error_body(
+        Code.UPSTREAM_STREAM_BROKEN, f"The upstream answered with status {status}: {text}"
+    )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from headrace.schemas.errors import Code, error_body
+from headrace.schemas.errors import CATALOGUE, Code, error_body, error_event
 from headrace.schemas.replies import Reply
 
 _ID = re.compile(rb"(\d{1,6})\.(\d{1,9})(?:\.(\d{1,9}))?")
@@ -122,7 +122,7 @@ class EventStream:
     def end(self, final: Reply) -> bytes:
         """The end of the stream by its final: its last bytes, or the error event it ends with."""
         if final.status != 200:
-            return self._close(_data(final.body))
+            return self._close(error_event(final.body, final.status))
         if not self._fits(final):
             return self.fail(Code.UPSTREAM_STREAM_BROKEN, BROKEN)
         body, seq = final.body, final.seq
@@ -143,13 +143,13 @@ class EventStream:
         self.attempt = final.attempt
         seen = self._seen.attempt == final.attempt and self._seen.seq >= 1
         if final.status != 200:
-            return self._close(_data(final.body))
-        event = b"" if seen else _data(final.body, b"id: %d.1\n" % final.attempt)
+            return self._close(error_event(final.body, final.status))
+        event = b"" if seen else _answer(final.body, Cursor(final.attempt, 1))
         return self._close(event)
 
     def fail(self, code: Code, message: str) -> bytes:
         """An explicit error event, the last of the stream."""
-        return self._close(_data(error_body(code, message)))
+        return self._close(error_event(error_body(code, message), CATALOGUE[code].status))
 
     def _fits(self, final: Reply) -> bool:
         """Whether `final` is of the attempt that the reader has a part of, if it has any."""
@@ -199,7 +199,7 @@ def _identified(
         yield b"%b\nid: %b\n\n" % (event.rstrip(b"\r\n"), cursor.encode())
 
 
-def _data(body: bytes, id_line: bytes = b"") -> bytes:
+def _answer(body: bytes, cursor: Cursor) -> bytes:
     """`body` as one event; a line break in it is one between two `data:` lines."""
     lines = b"".join(b"data: %b\n" % line for line in _LINE.split(body.strip()))
-    return b"%b%b\n" % (id_line, lines)
+    return b"id: %b\n%b\n" % (cursor.encode(), lines)

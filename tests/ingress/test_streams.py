@@ -88,6 +88,28 @@ async def test_a_waiting_stream_is_kept_alive_with_comments(stand_up: Any) -> No
     assert rest == [CHUNKS[0].decode().strip(), "data: [DONE]"]
 
 
+async def test_an_error_after_the_first_comment_is_one_for_the_official_client(
+    stand_up: Any,
+) -> None:
+    stand = await stand_up(lambda _: [], ingress={"keepalive_s": 0.2})
+    bodies = {
+        "too many tokens": json.dumps({"error": {"message": "too many tokens"}}, indent=2).encode(),
+        "status 400: <html> Bad": b"<html>\nBad",
+        "status 400: nothing": b"",
+    }
+    async with openai.AsyncOpenAI(
+        base_url=url(stand.ingress, "/v1"), api_key="none", max_retries=0
+    ) as client:
+        for number, (message, body) in enumerate(bodies.items()):
+            # The response of a stream begins with its first comment.
+            stream = await client.chat.completions.create(model=MODEL, messages=[], stream=True)
+            request = (await eventually(lambda n=number: stand.dispatcher.requests[n:]))[0]
+            final = answered(request, body, status=400, outcome=Outcome.FAILED)
+            await stand.dispatcher.say(request, [final])
+            with pytest.raises(openai.APIError, match=message):
+                _ = [chunk async for chunk in stream]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_leaves_while_it_waits_cancels_its_request(
     stand_up: Any, stream: bool

@@ -2,12 +2,13 @@
 
 import json
 from http import HTTPStatus
+from typing import Any
 
 import httpx2
 import openai
 import pytest
 
-from headrace.schemas.errors import CATALOGUE, Code, error_body, error_event
+from headrace.schemas.errors import CATALOGUE, QUOTED_BYTES, Code, error_body, error_event
 
 CLASSES: dict[int, type[openai.APIStatusError]] = {
     400: openai.BadRequestError,
@@ -61,8 +62,47 @@ def test_a_fault_of_the_caller_is_not_retried(code: Code) -> None:
         assert not spec.retryable
 
 
-def test_an_error_in_a_stream_is_one_event() -> None:
-    event = error_event(error_body(Code.UPSTREAM_STREAM_BROKEN, "two\nlines"))
+def told(body: bytes, status: int = 400) -> dict[str, Any]:
+    """The error that a reader finds in the event made of `body`."""
+    event = error_event(body, status)
     assert event.startswith(b"data: {")
-    assert event.count(b"\n") == 2
     assert event.endswith(b"\n\n")
+    assert (event.count(b"\n"), event.count(b"\r")) == (2, 0)
+    found: dict[str, Any] = json.loads(event.removeprefix(b"data: "))["error"]
+    return found
+
+
+def test_an_error_in_a_stream_is_one_event() -> None:
+    error = told(error_body(Code.UPSTREAM_STREAM_BROKEN, "two\nlines"))
+    assert (error["code"], error["message"]) == ("upstream_stream_broken", "two\nlines")
+
+
+def test_an_error_in_a_stream_is_passed_on_as_its_upstream_wrote_it() -> None:
+    body = b'{"error":{"message":"no \\u2028 luck","n":123456789012345678901.50}}'
+    assert error_event(body, 400) == b"data: " + body + b"\n\n"
+
+
+@pytest.mark.parametrize("line", ["\n", "\r\n"])
+def test_an_indented_error_in_a_stream_is_put_on_one_line(line: str) -> None:
+    error = {"message": "too many tokens", "code": "context_length_exceeded"}
+    body = json.dumps({"error": error}, indent=2).replace("\n", line)
+    assert told(body.encode()) == error
+
+
+@pytest.mark.parametrize(
+    ("body", "quoted"),
+    [
+        (b"", "nothing"),
+        (b" \r\n", "nothing"),
+        (b"<html>\n<h1>Bad Gateway</h1>\n</html>", "<html> <h1>Bad Gateway</h1> </html>"),
+        (b'{\n"detail": "no luck"}', '{ "detail": "no luck"}'),
+        (b'{"error":null}', '{"error":null}'),
+        (b'["no luck"]', '["no luck"]'),
+        (b'{"error":"\xff"}', '{"error":"\ufffd"}'),
+        (b'{"error":' * 5_000, ('{"error":' * 5_000)[:QUOTED_BYTES]),
+    ],
+)
+def test_an_answer_without_an_error_is_quoted_in_one_of_ours(body: bytes, quoted: str) -> None:
+    error = told(body, 502)
+    assert error["code"] == "upstream_stream_broken"
+    assert error["message"] == f"The upstream answered with status 502: {quoted}"

@@ -131,11 +131,22 @@ def test_an_attempts_number_used_by_another_process_breaks_a_stream_that_has_beg
     assert not stream.follow(1, b"other")
 
 
-def test_a_failure_is_an_error_event_whatever_came_before() -> None:
+def test_a_failure_is_an_error_event_of_one_line_whatever_came_before() -> None:
     body = b'{"error":{\n"code":"x"}}'
     assert read(None, CHUNKS[:1], final(2, body, status=502)).endswith(
-        b'data: {"error":{\ndata: "code":"x"}}\n\n'
+        b'data: {"error":{"code":"x"}}\n\n'
     )
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>\n</html>"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_failure_without_an_error_to_be_read_is_one_all_the_same(
+    body: bytes, stream: bool
+) -> None:
+    end = final(1, body, status=502)
+    told = EventStream().end(end) if stream else EventStream().answer(end)
+    assert b'data: {"error":{"message":"The upstream answered with status 502: ' in told
+    assert told.count(b"\n") == 2
 
 
 def test_a_failure_waits_for_the_chunks_before_it() -> None:
