@@ -1,7 +1,9 @@
 """Reads whole answers back from `results`, by the places that terminal rows name.
 
-One consumer a process, which seeks; equal wishes are one read, answers are kept for those who ask next,
-and everything is bounded. Fetches of different partitions go out together.
+What stands at a place counts only under the id of its request: where the topic was made anew, or has
+lost its end, it can be an answer to somebody else. One consumer a process, which seeks; equal wishes
+are one read, answers are kept for those who ask next, and everything is bounded. Fetches of different
+partitions go out together.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from headrace.ingress.kafka.connect import closed, started
 from headrace.schemas import replies
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import KafkaConfig
+from headrace.schemas.names import RequestId
 from headrace.schemas.records import MalformedRecord
 from headrace.schemas.replies import Reply
 from headrace.schemas.topics import Topics
@@ -32,8 +35,8 @@ FETCH_WAIT_MS = 10
 nothing is fetched at all."""
 RETRY_S = 0.5
 
-At = tuple[int, int]
-"""Partition and offset of an answer's first part."""
+Wanted = tuple[RequestId, int, int]
+"""Whose answer, and partition and offset of its first part."""
 
 
 class ResultLost(Exception):
@@ -51,8 +54,10 @@ class ResultGone(ResultLost):
 class _Wish:
     """One answer that is being read."""
 
-    def __init__(self, at: At, parts: int) -> None:
-        self.at = at
+    def __init__(self, wanted: Wanted, parts: int) -> None:
+        self.wanted = wanted
+        self.id = wanted[0]
+        self.at = wanted[1:]
         self.parts = parts
         self.found: list[Reply] = []
         self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -68,6 +73,9 @@ class _Wish:
         except MalformedRecord as error:
             if not self.found:
                 self.fail(ResultGone(str(error)))
+            return
+        if not self.found and reply.id != self.id:
+            self.fail(ResultGone(f"another answer stands at {self.at}"))
             return
         first = self.found[0] if self.found else reply
         if (reply.id, reply.attempt, reply.source) != (first.id, first.attempt, first.source):
@@ -94,28 +102,28 @@ class Results:
         self._topic = Topics(kafka.topic_prefix).results
         self._name = name
         self._log = log
-        self._wishes: dict[At, _Wish] = {}
+        self._wishes: dict[Wanted, _Wish] = {}
         self._queue: deque[_Wish] = deque()
         self._wanted = asyncio.Event()
-        self._kept: OrderedDict[At, Reply] = OrderedDict()
+        self._kept: OrderedDict[Wanted, Reply] = OrderedDict()
         self._kept_bytes = 0
 
-    async def fetch(self, partition: int, offset: int, parts: int) -> Reply:
-        """The final that begins there, its parts joined.
+    async def fetch(self, request_id: RequestId, partition: int, offset: int, parts: int) -> Reply:
+        """The final of that request, which begins there, its parts joined.
 
         Raises `ResultGone` where it is kept no longer, `ResultUnavailable` where Kafka does not give
         it within seconds or too many are wanted.
         """
-        at = partition, offset
-        kept = self._kept.get(at)
+        wanted = request_id, partition, offset
+        kept = self._kept.get(wanted)
         if kept is not None:
-            self._kept.move_to_end(at)
+            self._kept.move_to_end(wanted)
             return kept
-        wish = self._wishes.get(at)
+        wish = self._wishes.get(wanted)
         if wish is None:
             if len(self._wishes) >= MAX_WAITING:
                 raise ResultUnavailable("too many answers are wanted at once")
-            wish = self._wishes[at] = _Wish(at, parts)
+            wish = self._wishes[wanted] = _Wish(wanted, parts)
             self._queue.append(wish)
             self._wanted.set()
         try:
@@ -198,13 +206,13 @@ class Results:
     def _end(self, wish: _Wish, otherwise: Exception) -> None:
         """The wish is out; an answer is kept."""
         wish.fail(otherwise)
-        if self._wishes.get(wish.at) is wish:
-            del self._wishes[wish.at]
+        if self._wishes.get(wish.wanted) is wish:
+            del self._wishes[wish.wanted]
         if wish.reply.exception() is None:
-            self._keep(wish.at, wish.reply.result())
+            self._keep(wish.wanted, wish.reply.result())
 
-    def _keep(self, at: At, reply: Reply) -> None:
-        self._kept[at] = reply
+    def _keep(self, wanted: Wanted, reply: Reply) -> None:
+        self._kept[wanted] = reply
         self._kept_bytes += len(reply.body)
         while self._kept_bytes > MAX_KEPT_BYTES:
             _, oldest = self._kept.popitem(last=False)

@@ -42,7 +42,7 @@ async def final_of(row: Row, results: Results) -> Reply | Refusal:
     if row.result is None:
         return made(row)
     try:
-        return await results.fetch(*row.result)
+        return await results.fetch(row.id, *row.result)
     except ResultLost as error:
         return Refusal(Code.REPLY_LOST, str(error), retry_after_s=1)
 

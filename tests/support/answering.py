@@ -25,7 +25,7 @@ def answered(request: RequestRecord, body: bytes, **fields: Any) -> Reply:
         "outcome": Outcome.COMPLETED, "attempts": 1, "upstream": DeploymentName("east"), "final": True
     } | fields  # fmt: skip
     instance = None if request.reply is None else request.reply.instance
-    return Reply(id=request.id, body=body, instance=instance, **told)
+    return Reply(**{"id": request.id, "body": body, "instance": instance} | told)
 
 
 def chunked(request: RequestRecord, *bodies: bytes, attempt: int = 1) -> list[Reply]:

@@ -61,7 +61,7 @@ async def put(write: Writers, partition: int, reply: Reply) -> int:
 async def test_an_answer_is_read_from_its_place(write: Writers, results: Results) -> None:
     places = [(name, await put(write, 2, answer(name, name.encode()))) for name in ("a", "b", "c")]
     for name, offset in reversed(places):
-        reply = await results.fetch(2, offset, 1)
+        reply = await results.fetch(RequestId(name), 2, offset, 1)
         assert (reply.id, reply.body, reply.final, reply.part) == (
             name,
             name.encode(),
@@ -78,7 +78,7 @@ async def test_parts_are_joined_though_other_answers_stand_between(
     for part in ((2, 3), (3, 3)):
         await put(write, 1, answer("other", b"{}"))
         await put(write, 1, answer("long", piece, part))
-    reply = await results.fetch(1, first, 3)
+    reply = await results.fetch(RequestId("long"), 1, first, 3)
     assert reply.body == piece * 3
 
 
@@ -86,7 +86,8 @@ async def test_many_answers_of_all_partitions_come_at_once(
     write: Writers, results: Results
 ) -> None:
     places = [(n, n % 4, await put(write, n % 4, answer(f"r-{n}", b"%d" % n))) for n in range(60)]
-    found = await asyncio.gather(*(results.fetch(at, offset, 1) for _, at, offset in places * 3))
+    wanted = [(RequestId(f"r-{n}"), at, offset) for n, at, offset in places]
+    found = await asyncio.gather(*(results.fetch(*place, 1) for place in wanted * 3))
     assert [reply.body for reply in found] == [b"%d" % n for n, _, _ in places * 3]
 
 
@@ -94,8 +95,24 @@ async def test_an_answer_that_is_not_there_is_told_as_gone(
     write: Writers, results: Results
 ) -> None:
     last = await put(write, 0, answer("a", b"{}"))
+    a = RequestId("a")
     with pytest.raises(ResultGone):
-        await results.fetch(0, last + 1, 1)
+        await results.fetch(a, 0, last + 1, 1)
     with pytest.raises(ResultGone):
-        await results.fetch(0, last, 2)
-    assert (await results.fetch(0, last, 1)).body == b"{}"
+        await results.fetch(a, 0, last, 2)
+    assert (await results.fetch(a, 0, last, 1)).body == b"{}"
+
+
+async def test_an_answer_to_another_request_at_its_place_is_told_as_gone(
+    write: Writers, results: Results
+) -> None:
+    place = 0, await put(write, 0, answer("a", b"{}")), 1
+    mine, other = await asyncio.gather(
+        results.fetch(RequestId("a"), *place),
+        results.fetch(RequestId("b"), *place),
+        return_exceptions=True,
+    )
+    assert isinstance(other, ResultGone)
+    assert isinstance(mine, Reply)
+    with pytest.raises(ResultGone):  # read before, and kept
+        await results.fetch(RequestId("b"), *place)

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from headrace.schemas import keys
-from headrace.schemas.names import Kind, Outcome, Tenant
+from headrace.schemas.names import Kind, Outcome, RequestId, Tenant
 from headrace.schemas.records import RequestRecord
 from headrace.schemas.replies import Reply
 from support.answering import Answers, answered
@@ -95,6 +95,17 @@ async def test_a_job_that_nobody_ends_is_expired_in_time(pair_up: PairUp) -> Non
     assert (found["state"], found["error"]["code"]) == ("expired", "deadline_exceeded")
     assert found["updated_ms"] - found["deadline_ms"] < 30_000
     assert await eventually(lambda: pair.dispatcher.cancelled)
+
+
+async def test_a_job_whose_place_holds_the_answer_to_another_has_lost_its_own(
+    pair_up: PairUp,
+) -> None:
+    pair = await pair_up(answering(id=RequestId("another")))
+    location = (await pair.first.post("/v1/jobs", content=submitted(INNER), headers=JSON)).headers[
+        "location"
+    ]
+    lost = await pair.first.get(location, params={"wait": 20})
+    assert (lost.status_code, lost.json()["error"]["code"]) == (502, "reply_lost")
 
 
 async def test_an_upstreams_refusal_is_its_answer_and_our_own_error_an_error(
