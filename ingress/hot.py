@@ -15,7 +15,7 @@ from headrace.ingress.connection import STATE, Listener
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.jobs import submission
 from headrace.ingress.jobs.exchange import Asked
-from headrace.ingress.keys.comebacks import repeats
+from headrace.ingress.keys.comebacks import comeback_digest, repeats
 from headrace.ingress.policy import Caller
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.services import Services
@@ -160,6 +160,7 @@ class HotRoutes:
         when its client had time to ask again.
         """
         s = self._s
+        digest = comeback_digest(record, headers)  # of a body that is not kept
         waiter = await self._taken_up(record, listener, started, now_ms, headers)
         refused: Refusal | None = None
         enqueued = waiter is not None
@@ -182,7 +183,7 @@ class HotRoutes:
             s.board.drop(waiter)
             if refused is None and waiter.final is None:
                 back = listener.lost and not self.draining
-                if not (back and s.keys.comebacks.left(record, waiter, headers, started)):
+                if not (back and s.keys.comebacks.left(record, waiter, digest, started)):
                     s.cancels.add(record.id, record.deadline_ms)
             s.accounts.ended(record, waiter, refused, started)
 
@@ -207,6 +208,7 @@ class HotRoutes:
         record.id, record.deadline_ms = orphan.id, orphan.deadline_ms
         waiter = self._waiter(record, listener, started, now_ms)
         if await comebacks.take_up(orphan, waiter):
+            record.body = b""
             return waiter
         record.id, record.deadline_ms = fresh
         return None

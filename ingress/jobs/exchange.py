@@ -139,6 +139,7 @@ class Exchange:
 
     async def attach(self, asked: Asked, row: Row) -> None:
         """Give a repeat the answer of the request that `row` is of."""
+        asked.record.body = b""
         await self._interest.show(row)
         s, listener = self._sources, asked.listener
         first_s = s.keepalive_s if row.stream else self._max_sync_wait_s

@@ -113,7 +113,8 @@ class Outbox:
     ) -> Refusal | None:
         """Hand the record over; its waiter learns of a missing ack, `told` is called with the ack.
 
-        A refusal: nothing was written.
+        The producer has copied the body then, and `record` lets go of it: its client may wait for
+        minutes. A refusal: nothing was written, and the body is still there.
         """
         small = self._small
         if small is None:
@@ -148,6 +149,7 @@ class Outbox:
                 return AWAY
             raise
         sending.task = None
+        record.body = b""
         ack.add_done_callback(sending.acked)
         return None
 

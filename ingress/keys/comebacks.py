@@ -41,6 +41,11 @@ def repeats(headers: HttpHeaders) -> bool:
     return headers.get(COUNT, b"0") != b"0"
 
 
+def comeback_digest(record: RequestRecord, headers: HttpHeaders) -> str:
+    """What a repeat of `record` is known by; empty where its client sends none."""
+    return request_digest(record.endpoint, record.body) if COUNT in headers else ""
+
+
 def untouched(waiter: Waiter, started: float) -> bool:
     """Whether nothing of the answer has come, or gone out since `started`: only then do these clients
     repeat a request.
@@ -70,11 +75,12 @@ class Comebacks:
         self._appends: set[asyncio.Task[object]] = set()
         index.on_entry(self.read)
 
-    def left(
-        self, record: RequestRecord, waiter: Waiter, headers: HttpHeaders, started: float
-    ) -> bool:
-        """The client of `record` went away; False where it will not come back: to be cancelled."""
-        official = COUNT in headers and untouched(waiter, started)
+    def left(self, record: RequestRecord, waiter: Waiter, digest: str, started: float) -> bool:
+        """The client of `record` went away; False where it will not come back: to be cancelled.
+
+        `digest` is that of its body, which is gone by now; empty for a client that sends no repeats.
+        """
+        official = digest and untouched(waiter, started)
         if not official or len(self._appends) >= MAX_APPENDS:
             return False
         assert record.endpoint is not None  # noqa: S101 - over HTTP the path tells it
@@ -82,7 +88,7 @@ class Comebacks:
         orphan = Orphan(
             tenant=record.tenant,
             endpoint=record.endpoint,
-            digest=request_digest(record.endpoint, record.body),
+            digest=digest,
             id=record.id,
             instance=self._instance,
             deadline_ms=record.deadline_ms,
