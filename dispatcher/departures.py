@@ -2,7 +2,7 @@
 
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tasks import Tasks
-from headrace.dispatcher.waiting import Waiting
+from headrace.dispatcher.waiting import Waiting, unbarred_ms
 from headrace.dispatcher.waits import Waits
 
 
@@ -15,14 +15,15 @@ class Departures:
         self._tasks = tasks
 
     def start(self, waiting: Waiting, now_ms: int) -> None:
-        """Hand over what is to go on at its due time."""
+        """Hand over what is to go on at its due time, or when nothing bars it any more."""
         self._waits.leaving += 1
         self._tasks.spawn(self._move(waiting, now_ms))
 
     async def _move(self, waiting: Waiting, now_ms: int) -> None:
         try:
+            due_ms = unbarred_ms(waiting, waiting.due_ms)
             await self._settlement.retry(
-                waiting, due_ms=waiting.due_ms, now_ms=now_ms, attempt=waiting.attempt
+                waiting, due_ms=due_ms, now_ms=now_ms, attempt=waiting.attempt
             )
         finally:
             self._waits.leaving -= 1

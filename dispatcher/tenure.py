@@ -7,6 +7,7 @@ they are buried: once the BURY stands in the journal no end of theirs counts any
 are *lost ones*, which `recovery` looks into before they run again. No I/O.
 """
 
+import asyncio
 from collections.abc import Callable, Collection
 
 from headrace.dispatcher.journal import JournalState, after_crash, bookmark
@@ -75,6 +76,9 @@ class Tenure:
         self.session = session
         self.epoch = epoch
         self.owned = owned
+        self.decided = asyncio.Event()
+        self.decided.set()
+        """Not set while it is being found out whether the end is `certain`."""
         self.tracker = OffsetTracker(position, past.done)
         self.running: dict[int, int] = {}
         """Offset -> progress of what this session started and has not finished."""
@@ -109,6 +113,11 @@ class Tenure:
         """Of a delay partition, by place: whose hand-overs count from where on."""
         for mark in past.marks:
             self.marks.setdefault(mark.place, []).append(mark)
+
+    def resign(self) -> None:
+        """The group takes the partition away: what is `certain` is now found out, up to `decided.set()`."""
+        self.owned = False
+        self.decided.clear()
 
     def adopt(self, before: "Tenure") -> None:
         """Take over from an earlier tenure of this process what the journal did not take from it.

@@ -5,6 +5,7 @@ SNAP is made in the same instant as the WORK before it is taken, so it never for
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
@@ -12,6 +13,9 @@ from msgspec.structs import replace
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.journal import LOST, Bury, Claim, Mark, Release, Snap, Work, encode
+
+_DECIDED_S = 5.0
+"""A revoke flushes, commits, and reads back for 2 s at most."""
 
 ReadTo = Callable[[Tenure, int], Awaitable[None]]
 """Returns when the tenure's journal was read up to an offset (exclusive), or is not followed any more."""
@@ -82,10 +86,15 @@ class JournalWriter:
     async def confirmed(self, tenure: Tenure) -> bool:
         """Whether all that this session began stands in the journal before any other's CLAIM.
 
-        While it owns the partition that is found out by reading back; else the revoke has told it.
+        While it owns the partition that is found out by reading back; else the revoke tells it, and is
+        waited for, but not for ever: it may stand still with Kafka.
         """
         if tenure.owned:
             await self.read_back(tenure)
+        if not tenure.owned:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DECIDED_S):
+                    await tenure.decided.wait()
         return tenure.owned or tenure.certain
 
     async def read_back(self, tenure: Tenure) -> None:

@@ -231,7 +231,7 @@ class Source(ConsumerRebalanceListener):
 
     async def _give_back(self, tenures: list[Tenure]) -> None:
         for tenure in tenures:
-            tenure.owned = False
+            tenure.resign()
             self._journals.want_snap(tenure)
         self._linger(tenures)  # from now on, so that `forsake` finds them
         self._revoked()
@@ -240,7 +240,7 @@ class Source(ConsumerRebalanceListener):
         if assignment == self.rebalances:
             # Else a member that was thrown out meanwhile, and has joined again, commits what is old.
             await self._commits.commit(tenures)
-        await self._make_certain([tenure for tenure in tenures if tenure.running])
+        await self._make_certain(tenures)
         self._takeover.forget(tenures)
         self._linger([])
 
@@ -250,13 +250,13 @@ class Source(ConsumerRebalanceListener):
 
     async def _make_certain(self, tenures: list[Tenure]) -> None:
         """Learn whether successors know all that runs on here: read back what has just been written."""
-        try:
+        with contextlib.suppress(TimeoutError):  # what runs is then finished, but not handed on
             async with asyncio.timeout(_CERTAIN_S):
-                await self._takeover.read_out(tenures)
-        except TimeoutError:
-            return  # what runs is then finished, but not handed on
+                await self._takeover.read_out([one for one in tenures if one.running or one.parked])
+            for tenure in tenures:
+                tenure.certain = not tenure.replaced
         for tenure in tenures:
-            tenure.certain = not tenure.replaced
+            tenure.decided.set()
 
     def forsake(self) -> None:
         """This process may have been taken for dead where others own by now."""

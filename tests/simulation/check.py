@@ -88,6 +88,8 @@ def judge(story: Story, witness: Witness, model: Model) -> Iterator[str]:
         yield from _outcome(request, witness, calls[request.id])
         yield from _executions(request, witness, calls[request.id])
         yield from _never_early(request, witness, calls[request.id])
+        if story.orderly:
+            yield from _left_alone(request, calls[request.id])
 
 
 def _outcome(request: Request, witness: Witness, calls: list[Made]) -> Iterator[str]:
@@ -145,6 +147,19 @@ def _never_early(request: Request, witness: Witness, calls: list[Made]) -> Itera
         early = [made for made in calls if at_s < made.began_at < due_s - 0.002]
         if early:
             yield f"P6 {request.id} called at {early[0].began_at:.3f}, due at {due_s:.3f}"
+
+
+def _left_alone(request: Request, calls: list[Made]) -> Iterator[str]:
+    """P6: a deployment that asked for time has it, whichever process calls next."""
+    asked_s: defaultdict[str, float] = defaultdict(float)
+    for made in calls:
+        if made.began_at < asked_s[made.deployment] - 0.002:
+            yield (
+                f"P6 {request.id} called at {made.began_at:.3f}, "
+                f"{made.deployment} wished for none before {asked_s[made.deployment]:.3f}"
+            )
+        if made.ended_at is not None and made.answered:
+            asked_s[made.deployment] = made.ended_at + made.step.retry_after_s
 
 
 def _strikes(witness: Witness, calls: list[Made]) -> int:

@@ -134,7 +134,12 @@ class Stage:
 
 def simulate(seed: int) -> Result:
     """Run a seed; the same seed gives the same digest."""
-    story = draw(seed)
+    return tell(draw(seed))
+
+
+def tell(story: Story) -> Result:
+    """Run a story."""
+    seed = story.seed
     random.seed(seed)
     loop = VirtualLoop()
     loop.set_exception_handler(lambda _loop, _context: None)

@@ -64,6 +64,8 @@ class Story(msgspec.Struct, frozen=True):
     requests: list[Request]
     strikes: list[Strike]
     lane: LaneName = LaneName("standard")
+    orderly: bool = False
+    """Nobody is taken for dead in it, so that no wait may be cut short."""
 
 
 def draw(seed: int) -> Story:
@@ -77,6 +79,22 @@ def draw(seed: int) -> Story:
         partitions=rng.randint(1, 4),
         requests=[_request(rng, number) for number in range(rng.randint(10, 30))],
         strikes=sorted(faults, key=lambda one: one.at_s),
+    )
+
+
+def rolled(seed: int) -> Story:
+    """A process is replaced while many requests wait as their deployments asked."""
+    throttled = [Step(0.05, 429, retry_after_s=1)] * 6
+    return Story(
+        seed,
+        dispatchers=2,
+        partitions=2,
+        requests=[
+            Request(f"r{number}", 4 + number / 10, False, False, [*throttled, Step(0.05)])
+            for number in range(30)
+        ],
+        strikes=[Strike(6 + seed / 10, Fault.ROLL, 1.0, seed)],
+        orderly=True,
     )
 
 

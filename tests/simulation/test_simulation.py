@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulation.run import simulate
+from simulation.run import simulate, tell
+from simulation.story import rolled
 
 from headrace.dispatcher.delays import Timers
 from headrace.dispatcher.journal import JournalState
@@ -41,6 +42,12 @@ def test_a_seed_does_the_same_in_every_process() -> None:
 @pytest.mark.parametrize("seed", [*FEW, *HARD])
 def test_nothing_is_violated(seed: int) -> None:
     assert simulate(seed).violations == []
+
+
+def test_a_wait_outlives_the_process_that_is_replaced() -> None:
+    """What was on its way to a delay topic was given up, and its successor called at once."""
+    found = [one for seed in range(10) for one in tell(rolled(seed)).violations]
+    assert found == []
 
 
 def violations_of(seeds: range) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from simulation.clock import CURRENT, Process, VirtualLoop
 
 from headrace.dispatcher.ports import Break, Call, CallEnd, Forward
+from headrace.schemas.names import DeploymentName
 
 ANSWER = b'{"id":"a","choices":[]}'
 
@@ -29,7 +30,10 @@ class Made(msgspec.Struct):
     process: Process
     began_at: float
     step: Step
+    deployment: DeploymentName
     ended_at: float | None = None
+    answered: bool = False
+    """Whether its caller has seen the end."""
 
 
 class Model:
@@ -52,7 +56,7 @@ class Model:
         script, number = self._scripts[call.id], self._count[call.id]
         self._count[call.id] += 1
         step = script[min(number, len(script) - 1)]
-        made = Made(call.id, process, self._loop.time(), step)
+        made = Made(call.id, process, self._loop.time(), step, call.deployment)
         self.calls.append(made)
         try:
             if call.stream:
@@ -62,6 +66,7 @@ class Model:
                 await asyncio.sleep(step.seconds / (step.chunks + 1))
             else:
                 await asyncio.sleep(step.seconds)
+            made.answered = True
         finally:
             made.ended_at = self._loop.time()
         headers = {"retry-after": str(step.retry_after_s)} if step.retry_after_s else {}
