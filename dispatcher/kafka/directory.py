@@ -1,10 +1,12 @@
 """Which topics answers can go to: asked before a call is paid for, remembered for a while.
 
 Our own request, journal and control topics are no address: a producer must not borrow this process's
-right to write them. A topic that is missing is asked about again after `MISSING_S`.
+right to write them. A topic that was missing, or too short for an address, is asked about again
+after `MISSING_S`.
 """
 
 import asyncio
+from math import inf
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
@@ -32,6 +34,7 @@ _NOT_THERE = tuple(
     )
 )
 """What brokers say of a topic that nobody can write to; anything else passes, and is asked again."""
+_NEVER = (0, -inf)
 
 
 class Directory:
@@ -43,23 +46,30 @@ class Directory:
         self._admin = admin
         self._clock = clock
         self._known: dict[str, tuple[int, float]] = {}
-        """Topic -> (partitions, 0 for no such topic; until when that is believed)."""
+        """Topic -> (partitions, 0 for no such topic; when that was asked for)."""
+        self._missed_s: dict[str, float] = {}
+        """Topic -> when that was asked for an address that was not there."""
 
     def knows(self, address: ReplyTo) -> bool:
         """Whether the address is known to exist, without asking."""
-        partitions, until_s = self._known.get(address.topic, (0, 0.0))
-        return (address.partition or 0) < partitions and self._clock.monotonic() < until_s
+        partitions, asked_s = self._known.get(address.topic, _NEVER)
+        return _is_there(address, partitions) and self._clock.monotonic() < asked_s + KNOWN_S
 
     async def exists(self, address: ReplyTo) -> bool:
         """Whether an answer can be written there; a Kafka that is away is waited for."""
-        partitions, until_s = self._known.get(address.topic, (0, 0.0))
-        now_s = self._clock.monotonic()
-        if now_s >= until_s:
-            partitions = await self._count(address.topic)
-            if len(self._known) >= MAX_TOPICS:
-                self._known.clear()
-            self._known[address.topic] = partitions, now_s + (KNOWN_S if partitions else MISSING_S)
-        return (address.partition or 0) < partitions
+        topic, now_s = address.topic, self._clock.monotonic()
+        partitions, asked_s = self._known.get(topic, _NEVER)
+        if _is_there(address, partitions):
+            believed_to_s = asked_s + KNOWN_S
+        else:
+            # It may have grown since it was asked about for another address.
+            believed_to_s = self._missed_s.get(topic, -inf) + MISSING_S
+        if now_s >= believed_to_s:
+            partitions = await self._count(topic)
+            self._remember(topic, partitions, now_s)
+            if not _is_there(address, partitions):
+                self._missed_s[topic] = now_s
+        return _is_there(address, partitions)
 
     async def gone(self, topic: str) -> bool:
         """Whether a producer's own topic was deleted; a topic of ours is never given up."""
@@ -67,6 +77,12 @@ class Directory:
             return False
         self._known.pop(topic, None)
         return await self._count(topic) == 0
+
+    def _remember(self, topic: str, partitions: int, now_s: float) -> None:
+        if len(self._known) >= MAX_TOPICS:
+            self._known.clear()
+            self._missed_s.clear()
+        self._known[topic] = partitions, now_s
 
     async def _count(self, topic: str) -> int:
         if self._topics.internal(topic):
@@ -83,3 +99,7 @@ class Directory:
                 if not code:
                     return len(described["partitions"])
             await asyncio.sleep(PAUSE_S)
+
+
+def _is_there(address: ReplyTo, partitions: int) -> bool:
+    return (address.partition or 0) < partitions
