@@ -214,10 +214,7 @@ class Attempts:
         return await self._is_known(waiting) and not self._aborting
 
     async def _is_known(self, waiting: Waiting) -> bool:
-        """Whether its START stands before any other's CLAIM, and nobody takes this process for dead.
-
-        Only a suspect, and what must not be repeated when it was cut, is called no sooner.
-        """
+        """Whether, where that matters, its START stands before any other's CLAIM, and we pass for alive."""
         policy = self._ambiguous.of(waiting.record, waiting.model)
         if not waiting.suspect and policy is Ambiguous.RETRY:
             return True
