@@ -56,12 +56,13 @@ class Intake:
             await writer.close()
 
     async def _step(self, progress: Progress, reader: Inboxes, writer: Passing) -> None:
-        written = await reader.poll()
+        written = await reader.poll(self._keyed.has_room)
+        epoch = progress.epoch
         async with asyncio.TaskGroup() as batch:
             for record in written:
                 batch.create_task(self._pass_on(record, writer))
         for record in written:
-            progress.passed(Place(record.topic, record.partition), record.offset + 1)
+            progress.passed(Place(record.topic, record.partition), record.offset + 1, epoch)
         positions = progress.positions()
         if positions and await reader.commit(positions):
             progress.committed(positions)
@@ -71,15 +72,8 @@ class Intake:
         if isinstance(found, RequestRecord):
             found = writer.misfit(found, written) or found
         if isinstance(found, RequestRecord) and found.idempotency_key:
-            refused = await self._keyed.take(found, written)
-            if refused is None:
-                return
-            found = refused
-        if isinstance(found, Rejected):
-            self._log.warning(
-                "record_rejected", topic=written.topic, partition=written.partition,
-                offset=written.offset, code=found.code.value, reason=found.message,
-            )  # fmt: skip
+            self._keyed.take(found, written)
+        elif isinstance(found, Rejected):
             await writer.reject(found, written)
         else:
             await writer.request(found, written)

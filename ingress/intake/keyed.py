@@ -26,7 +26,10 @@ from headrace.schemas.records import RequestRecord
 from headrace.schemas.replies import Reply
 
 MAX_OWED = 10_000
-"""Answers that one process owes at a time; beyond it the inboxes wait."""
+"""Answers that one process owes at a time, shared out among the inboxes: a full one is read no further,
+while the others go on. One batch may come on top."""
+MIN_OWED = 100
+"""Of each inbox, however many there are."""
 LOOK_S = 0.1
 OVERTIME_S = 60.0
 """How long after its deadline a request may be without an outcome; the sweeper gives it one."""
@@ -35,60 +38,81 @@ OVERTIME_S = 60.0
 class KeyedRecords:
     """Of one process; a session at a time."""
 
-    def __init__(self, desk: KeyDesk, index: Index, results: Results) -> None:
+    def __init__(self, desk: KeyDesk, index: Index, results: Results, inboxes: int) -> None:
+        """`inboxes` is how many there are."""
         self._desk = desk
         self._index = index
         self._results = results
-        self._owed: set[tuple[Place, int]] = set()
+        self._max_owed = max(MIN_OWED, MAX_OWED // inboxes)
+        self._owed: dict[str, set[tuple[Place, int]]] = {}
+        """By the topic of the inbox."""
         self._progress = Progress()
         self._writer: Passing | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._ready = asyncio.Event()
 
     @asynccontextmanager
     async def session(self, progress: Progress, writer: Passing) -> AsyncIterator[None]:
         """Take records until the context ends, and with it what is owed: the offsets are not committed."""
         self._progress, self._writer = progress, writer
         self._owed.clear()
+        self._ready.clear()
         async with asyncio.TaskGroup() as group:
             self._group = group
+            group.create_task(self._wait_for_index())
             yield
 
-    async def take(self, record: RequestRecord, written: InboxRecord) -> Rejected | None:
-        """See to a record; returns when its offset is safe: written, or held."""
+    def has_room(self, topic: str) -> bool:
+        """Whether records of this inbox may be read."""
+        return len(self._owed.get(topic, ())) < self._max_owed
+
+    def take(self, record: RequestRecord, written: InboxRecord) -> None:
+        """See to a record; its offset is held until it is written and answered, or rejected."""
         place, offset = Place(written.topic, written.partition), written.offset
-        if (place, offset) in self._owed:  # read again after a rebalance
-            self._progress.hold(place, offset)
-            return None
-        # Two causes, one of them another room's: looked at rather than told.
-        while not self._index.ready or len(self._owed) >= MAX_OWED:  # noqa: ASYNC110
+        self._progress.hold(place, offset)
+        owed = self._owed.setdefault(written.topic, set())
+        if (place, offset) in owed:
+            return  # read again after a rebalance
+        owed.add((place, offset))
+        assert self._group is not None  # noqa: S101 - a session is open
+        self._group.create_task(self._settle(record, written))
+
+    async def _wait_for_index(self) -> None:
+        # It is another room's: looked at rather than told.
+        while not self._index.ready:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_S)
+        self._ready.set()
+
+    async def _settle(self, record: RequestRecord, written: InboxRecord) -> None:
+        """Answer a record when its key's request has ended, and let its offset go."""
+        await self._ready.wait()
         verdict = await self._desk.ask(record)
         if isinstance(verdict, Refusal):
-            if verdict.code is not Code.IDEMPOTENCY_MISMATCH:
-                raise ConnectionError(verdict.message)
-            return Rejected(record.id, verdict.code, verdict.message, record.reply)
-        if isinstance(verdict, Win):
-            await self._write(record, written, verdict.id)
-            if record.reply is None:
-                return None
-        self._progress.hold(place, offset)
-        self._owed.add((place, offset))
-        assert self._group is not None  # noqa: S101 - a session is open
-        self._group.create_task(self._settle(record, written, verdict))
-        return None
+            await self._reject(record, written, verdict)
+        else:
+            await self._answer(record, written, verdict)
+        place = Place(written.topic, written.partition)
+        self._owed[written.topic].discard((place, written.offset))
+        self._progress.release(place, written.offset)
 
-    async def _settle(
+    async def _reject(self, record: RequestRecord, written: InboxRecord, why: Refusal) -> None:
+        if why.code is not Code.IDEMPOTENCY_MISMATCH:
+            raise ConnectionError(why.message)
+        assert self._writer is not None  # noqa: S101 - a session is open
+        rejected = Rejected(record.id, why.code, why.message, record.reply)
+        await self._writer.reject(rejected, written)
+
+    async def _answer(
         self, record: RequestRecord, written: InboxRecord, verdict: Win | Attach
     ) -> None:
-        """Answer a record when its key's request has ended, and let its offset go."""
+        """See that the key's request is written; where an answer is wanted, wait for it and write it."""
         if isinstance(verdict, Attach):
             await self._written(record, written, verdict)
+        else:
+            await self._write(record, written, verdict.id)
         if record.reply is not None and self._writer is not None:
-            reply = await self._answer(record, verdict.id)
+            reply = await self._final(record, verdict.id)
             await self._writer.answer(record.reply, reply)
-        place = Place(written.topic, written.partition)
-        self._owed.discard((place, written.offset))
-        self._progress.release(place, written.offset)
 
     async def _written(self, record: RequestRecord, written: InboxRecord, attach: Attach) -> None:
         """Make sure that the request of a known key was written."""
@@ -111,7 +135,7 @@ class KeyedRecords:
         )
         await self._writer.keyed(keyed, written)
 
-    async def _answer(self, record: RequestRecord, request_id: RequestId) -> Reply:
+    async def _final(self, record: RequestRecord, request_id: RequestId) -> Reply:
         """The final of the shared request under the record's own id, as one record from the start."""
         loop = asyncio.get_running_loop()
         left_s = (record.deadline_ms - self._desk.now_ms()) / 1000 + OVERTIME_S

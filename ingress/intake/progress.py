@@ -21,6 +21,8 @@ class Progress:
         self._next: dict[Place, int] = {}
         self._held: dict[Place, set[int]] = {}
         self._told: dict[Place, int] = {}
+        self.epoch = 0
+        """How often the partitions were given out anew."""
 
     @property
     def held(self) -> int:
@@ -39,8 +41,12 @@ class Progress:
         """It owes no more; also told of a partition that is lost."""
         self._held.get(place, set()).discard(offset)
 
-    def passed(self, place: Place, next_offset: int) -> None:
-        """Everything before `next_offset` is written on or held."""
+    def passed(self, place: Place, next_offset: int, epoch: int) -> None:
+        """Everything before `next_offset`, read in `epoch`, is written on or held. Of an earlier epoch
+        it says nothing: what was held then is read, and held, once more.
+        """
+        if epoch != self.epoch:
+            return
         self._next[place] = max(next_offset, self._next.get(place, 0))
 
     def positions(self) -> dict[Place, int]:
@@ -58,6 +64,7 @@ class Progress:
 
     def lost(self) -> None:
         """The partitions are given out anew: whoever gets one starts where it was committed."""
+        self.epoch += 1
         self._next.clear()
         self._held.clear()
         self._told.clear()

@@ -15,6 +15,8 @@ from headrace.telemetry.logs import Log
 
 BATCH_RECORDS = 200
 POLL_MS = 500
+FULL_POLL_MS = 100
+"""While a topic has no room: how soon it is looked at again."""
 FETCH_BYTES = 4 * 1024 * 1024
 SESSION_MS = 8_000
 HEARTBEAT_MS = 500
@@ -70,16 +72,20 @@ class Inboxes(ConsumerRebalanceListener):
         self._consumer.subscribe(self._topics, listener=self)
         await started(self._consumer.start())
 
-    async def poll(self) -> list[Record]:
-        """What came since the last call, each partition in its order. Raises `KafkaError`.
+    async def poll(self, has_room: Callable[[str], bool]) -> list[Record]:
+        """What came since the last call to the topics that have room, each partition in its order.
+        Raises `KafkaError`.
 
         A record with a header whose name is no UTF-8, which aiokafka cannot read, nor what is behind
         it in its batch, stops its own partition for as long as it is ours, and no other.
         """
-        wanted = self._choose()
+        full = {topic for topic in self._topics if not has_room(topic)}
+        wanted = self._choose(full)
         try:
             found = await self._consumer.getmany(
-                *(wanted or (_NOTHING,)), timeout_ms=POLL_MS, max_records=BATCH_RECORDS
+                *(wanted or (_NOTHING,)),
+                timeout_ms=FULL_POLL_MS if full else POLL_MS,
+                max_records=BATCH_RECORDS,
             )
         except UnicodeDecodeError:
             await self._single_out(wanted)
@@ -87,13 +93,13 @@ class Inboxes(ConsumerRebalanceListener):
         self._next |= {tp: records[-1].offset + 1 for tp, records in found.items()}
         return [record for records in found.values() for record in records]
 
-    def _choose(self) -> list[TopicPartition]:
+    def _choose(self, full: set[str]) -> list[TopicPartition]:
         mine = self._consumer.assignment()
         while self._suspects:
             suspect = self._suspects.pop()
             if suspect in mine:
                 return [suspect]
-        return [tp for tp in mine if tp not in self._unreadable]
+        return [tp for tp in mine if tp not in self._unreadable and tp.topic not in full]
 
     async def _single_out(self, read: list[TopicPartition]) -> None:
         """Go back to before a read that failed: what it had read of other partitions is lost to us."""

@@ -95,6 +95,10 @@ class Passing:
 
     async def reject(self, rejected: Rejected, written: InboxRecord) -> None:
         """Keep a bad record as a dead letter, then tell its owner. Raises `KafkaError`."""
+        self._log.warning(
+            "record_rejected", topic=written.topic, partition=written.partition,
+            offset=written.offset, code=rejected.code.value, reason=rejected.message,
+        )  # fmt: skip
         await self._letters.bury(rejected, written, ACK_S)
         if rejected.reply is not None:
             await self.answer(rejected.reply, refusal_reply(rejected))

@@ -41,7 +41,7 @@ class Keys:
         self._intake: Intake | None = None
         inboxes = intake_policy(config, policy)
         if inboxes is not None:
-            records = KeyedRecords(desk, indexing.index, indexing.results)
+            records = KeyedRecords(desk, indexing.index, indexing.results, len(inboxes.inboxes))
             self._intake = Intake(config, inboxes, instance, records, log)
 
     def tasks(self) -> tuple[tuple[str, Coroutine[object, object, None]], ...]:
