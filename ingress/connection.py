@@ -1,8 +1,9 @@
-"""The server side of one HTTP connection: uvicorn's protocol with four things added.
+"""The server side of one HTTP connection: uvicorn's protocol with five things added.
 
 - Who waits on the connection hears of its end at once (`party.gone`). ASGI can only say so to
   somebody who awaits `receive`, which would cost every request a task of its own.
 - A request that is no HTTP at all is refused in the API's error shape.
+- So is one whose head has no end: the parser keeps all of it, and nobody has shown a key by then.
 - A whole answer goes out in one write.
 - A connection whose client does not read can be cut.
 """
@@ -23,13 +24,24 @@ from headrace.schemas.errors import Code, error_body
 STATE = "connection"
 """Key in `scope["state"]` of (the `Connection`, uvicorn's state of this request)."""
 
-_UNREADABLE = error_body(
-    Code.INVALID_HEADER, "The request is not valid HTTP, or a header has control characters."
-)
-_REFUSAL = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-should-retry: false\r\n"
-    b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(_UNREADABLE)
-) + _UNREADABLE
+HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers, or of what follows its body; more than browsers and proxies send."""
+
+
+def _refusal(message: str) -> bytes:
+    body = error_body(Code.INVALID_HEADER, message)
+    return (
+        b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-should-retry: false\r\n"
+        b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    ) + body
+
+
+_UNREADABLE = _refusal("The request is not valid HTTP, or a header has control characters.")
+_TOO_LONG = _refusal(f"The path and the headers are longer than {HEAD_BYTES} bytes.")
+
+
+class _HeadTooLong(Exception):
+    """For the parser alone, which hands it to `data_received`."""
 
 
 class Client(Protocol):
@@ -44,9 +56,29 @@ class Connection(HttpToolsProtocol):
     """One connection. At most one request of it is served at a time; `client` is its party."""
 
     client_party: Client | None = None
+    _pending = 0
+    """What the parser may hold: bytes of the reads since a head or a piece of a body was complete. What
+    followed it in the same read, at most some 256 KB, is not counted.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and refuse a head that has become too long."""
+        self._pending += len(data)
+        super().data_received(data)
+        if self._pending > HEAD_BYTES:
+            self._refuse(_TOO_LONG)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body, which is bounded by whoever reads it."""
+        self._pending = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """A request begins: let its handler, which runs a moment later, find its connection."""
+        if self._pending > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
+            self._refuse(_TOO_LONG)
+            raise _HeadTooLong  # ends the parser's work on what else has come
+        self._pending = 0
         super().on_headers_complete()
         self.scope["state"][STATE] = (self, self.cycle)
 
@@ -59,7 +91,19 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Refuse what is not HTTP, in the API's shape."""
-        self.transport.write(_REFUSAL)
+        self._refuse(_UNREADABLE)
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse(self, refusal: bytes) -> None:
+        """Close the connection, with a word unless it would get into the answer to another request."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        own = cycle is None or cycle.response_complete
+        if own or (cycle.more_body and not cycle.response_started and not self.pipeline):
+            self.transport.write(refusal)
         self.transport.close()
 
     def cut(self) -> None:

@@ -1,7 +1,9 @@
 """Bad input is a 4xx in the API's shape with a stable code, and nothing is produced."""
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from headrace.schemas import keys
 from headrace.schemas.names import Tenant
 from support.answering import Answers
+from support.asking import raw_request
+from support.eventually import eventually
 from support.serving import MODEL, url
 
 GOOD = json.dumps({"model": MODEL}).encode()
@@ -108,6 +112,94 @@ async def test_a_header_with_control_characters_is_refused_in_the_apis_shape(
     assert head.startswith(b"HTTP/1.1 400")
     assert json.loads(body)["error"]["code"] == "invalid_header"
     assert not stand.dispatcher.requests
+
+
+def exchanged(port: int, request: bytes) -> bytes:
+    """All that comes back for raw bytes until the server closes the connection, soon or in their midst."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(65_536):
+                answer += part
+    return answer
+
+
+LINE = b"POST %b HTTP/1.1\r\nhost: x\r\n" % PATH.encode()
+CHUNKED = LINE + b"content-type: application/json\r\ntransfer-encoding: chunked\r\n"
+
+
+LONG, LONGER = 128 * 1024, 384 * 1024
+"""Of which a part may be read together with what stands before it, and is not counted then."""
+
+
+@pytest.mark.parametrize(
+    ("begun", "size"),
+    [
+        (LINE + b"x-long: ", LONG),
+        (LINE + b"x-long: ", 1024 * 1024),
+        (LINE + b"x-short: 1\r\n" * 2_000 + b"x-long: ", LONG),
+        (b"GET /", LONG),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /", LONGER),
+        (CHUNKED + b"\r\n2\r\n{}\r\n0\r\nx-trailer: ", LONGER),
+    ],
+    ids=["value", "megabyte", "headers", "path", "second", "trailer"],
+)
+async def test_a_head_without_an_end_is_refused_in_the_apis_shape(
+    stand_up: Any, echo: Answers, begun: bytes, size: int
+) -> None:
+    stand = await stand_up(echo)
+    endless = begun + b"x" * (size - len(begun))
+    answers = await asyncio.to_thread(exchanged, stand.ingress.port, endless)
+    head, _, body = answers[answers.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    error = json.loads(body)["error"]
+    assert (error["code"], "longer than 65536 bytes" in error["message"]) == (
+        "invalid_header",
+        True,
+    )
+    assert (await stand.http.get("/livez")).status_code == 200
+    assert not stand.dispatcher.requests
+
+
+async def test_a_long_head_that_comes_at_once_is_refused_and_its_body_not_read(
+    stand_up: Any, echo: Answers
+) -> None:
+    stand = await stand_up(echo)
+    head = LINE + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(GOOD)
+    request = head + b"x-long: %b\r\n\r\n" % (b"x" * 70_000) + GOOD
+    assert (await asyncio.to_thread(exchanged, stand.ingress.port, request)).count(
+        b"HTTP/1.1 "
+    ) == 1
+    assert not stand.dispatcher.requests
+
+
+async def test_long_bodies_and_pipelined_requests_are_no_long_heads(
+    stand_up: Any, echo: Answers
+) -> None:
+    stand = await stand_up(echo)
+    body = json.dumps({"model": MODEL, "user": "x" * 300_000}).encode()
+    pieces = b"".join(b"%x\r\n%b\r\n" % (1, body[at : at + 1]) for at in range(len(body)))
+    longest = b"x-long: %b\r\n" % (b"x" * 60_000)
+    chunked = CHUNKED + longest + b"\r\n" + pieces + b"0\r\nx-trailer: 1\r\n\r\n"
+    counted = (
+        LINE + longest + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+    )
+    last = counted + b"connection: close\r\n\r\n" + body
+    whole = chunked + counted + b"\r\n" + body + last
+    answers = await asyncio.to_thread(exchanged, stand.ingress.port, whole)
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+    assert [request.body for request in stand.dispatcher.requests] == [body] * 3
+
+
+async def test_a_pipelined_head_without_an_end_does_not_get_into_the_answer_before_it(
+    stand_up: Any,
+) -> None:
+    stand = await stand_up(lambda _: [])
+    endless = raw_request(GOOD) + b"GET /" + b"x" * LONGER
+    assert await asyncio.to_thread(exchanged, stand.ingress.port, endless) == b""
+    await eventually(lambda: stand.dispatcher.cancelled)
 
 
 async def test_unknown_paths_and_methods_have_the_apis_shape(stand_up: Any, echo: Answers) -> None:
