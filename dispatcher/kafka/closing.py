@@ -6,12 +6,16 @@ aiokafka also lets the cancellation of its own tasks leak out of `stop`; that mu
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from headrace.telemetry.logs import Log
+
 _TASKS = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
+_BEGUN_BY_A_JOIN = ("_heartbeat_task", "_commit_refresh_task")
 STOP_S = 5.0
 """How long a client may say good-bye."""
 
@@ -65,6 +69,27 @@ def has_died(consumer: AIOKafkaConsumer) -> bool:
         return False
     tasks = (coordinator._coordination_task, fetcher._fetch_task)  # noqa: SLF001
     return any(task.done() for task in tasks)
+
+
+def rejoin_where_stuck(consumer: AIOKafkaConsumer, log: Log) -> None:
+    """Join again where heartbeats, or reads of committed offsets, have ended with an error.
+
+    aiokafka begins them anew at a join only, and asks for none: the group goes on without it, unseen.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    errors = [_error_of(getattr(coordinator, name, None)) for name in _BEGUN_BY_A_JOIN]
+    error = next(filter(None, errors), None)
+    if coordinator is None or error is None:
+        return
+    with contextlib.suppress(KafkaError):
+        coordinator.check_errors()  # it does nothing until this was heard
+    if not coordinator._rejoin_needed_fut.done():  # noqa: SLF001
+        log.warning("joins_again", group=coordinator.group_id, code=type(error).__name__)
+        coordinator.request_rejoin()
+
+
+def _error_of(task: "asyncio.Task[None] | None") -> BaseException | None:
+    return task.exception() if task is not None and task.done() and not task.cancelled() else None
 
 
 async def end_producer(producer: AIOKafkaProducer, within_s: float = STOP_S) -> None:

@@ -13,7 +13,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started
+from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started, rejoin_where_stuck
 from headrace.dispatcher.kafka.commits import Commits
 from headrace.dispatcher.kafka.groups import Group, group_consumer
 from headrace.dispatcher.kafka.journals import JournalWriter
@@ -108,6 +108,7 @@ class Source(ConsumerRebalanceListener):
         while not self._closing:
             if has_died(self._consumer):
                 raise ConsumerDied(self.group)
+            rejoin_where_stuck(self._consumer, self._log)
             if self._contested():
                 await self._reclaim()
             opened = self._choose()
