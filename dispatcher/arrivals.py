@@ -93,7 +93,7 @@ class Arrivals:
         if not tenure.marks:
             return False
         was = origin(record.headers)
-        if was is None or counts(tenure.marks.get(was.place, ()), was.session, record.offset):
+        if was is None or counts(tenure.marks.of(was.place), was.session, record.offset):
             return False
         self._metrics.fenced.inc()
         self._journals.finished(tenure, record.offset, "fenced")

@@ -13,7 +13,10 @@ A BURY of the owner ends the time in which a dead process may still tell an end:
 counts, what stands behind it does not, whoever reads.
 """
 
+from collections.abc import Iterator
 from typing import NewType
+
+from msgspec.structs import replace
 
 from headrace.schemas.journal import (
     CONVICTED,
@@ -28,6 +31,9 @@ from headrace.schemas.journal import (
     Snap,
     Work,
 )
+
+MARKS_AT_ONCE = 2_000
+"""Marks in one entry: with the longest names they take 700 KB, and a broker's default limit is 1 MB."""
 
 Bookmark = NewType("Bookmark", str)
 """Where a successor begins to read: journal offset and the owner there. It travels with each commit."""
@@ -167,7 +173,8 @@ class JournalState:
         self.in_flight = {call.offset: call for call in entry.in_flight}
         self.lost = dict(entry.lost)
         self.crashes, self.trials = dict(entry.crashes), set(entry.trials)
-        self.marks = list(entry.marks)
+        before = self.marks if entry.marks_before else []
+        self.marks = list(dict.fromkeys([*before, *entry.marks]))
         for call in entry.in_flight:
             key = (call.session, call.offset)
             if key in self._repeated:
@@ -179,6 +186,23 @@ class JournalState:
         self._repeated = {k: v for k, v in self._repeated.items() if k[1] >= entry.watermark}
         self._ended = {k: v for k, v in self._ended.items() if k[1] >= entry.watermark}
         self._buried = {offset for offset in self._buried if offset >= entry.watermark}
+
+
+def in_parts(entry: Work | Bury | Snap) -> Iterator[Work | Bury | Snap]:
+    """`entry` in records that a journal takes: what has many marks comes after WORKs that tell them.
+
+    Each must be acknowledged before the next is sent: an entry counts only with all its marks.
+    """
+    marks = [] if isinstance(entry, Bury) else entry.marks
+    if isinstance(entry, Bury) or len(marks) <= MARKS_AT_ONCE:
+        yield entry
+        return
+    for first in range(0, len(marks), MARKS_AT_ONCE):
+        yield Work(entry.session, marks=marks[first : first + MARKS_AT_ONCE])
+    if isinstance(entry, Snap):
+        yield replace(entry, marks=[], marks_before=True)
+    else:
+        yield replace(entry, marks=[])
 
 
 def after_crash(crashes: int, progress: int, on_trial: bool) -> int:

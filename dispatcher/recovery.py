@@ -95,7 +95,7 @@ class Recovery:
         parked, marks = waiting.parked, waiting.tenure.marks
         if parked is None:
             raise ValueError("only a parked copy can be matured")
-        if any(mark.session == ENDED for mark in marks.get(parked.place, ())):
+        if any(mark.session == ENDED for mark in marks.of(parked.place)):
             self._journals.finished(waiting.tenure, waiting.offset, "superseded")
             return _nothing()
         if alive(process_of(parked.session)):

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from headrace.dispatcher.journal import JournalState, after_crash, bookmark
+from headrace.dispatcher.marks import Marks
 from headrace.dispatcher.offsets import OffsetTracker
 from headrace.dispatcher.seen import FEW, GENERATION, Seen
 from headrace.dispatcher.source_record import SourceRecord
@@ -20,7 +21,6 @@ from headrace.schemas.journal import (
     Claim,
     Entry,
     InFlight,
-    Mark,
     ProcessId,
     Release,
     SessionId,
@@ -109,10 +109,8 @@ class Tenure:
         self.crashes = {o: n for o, n in past.crashes.items() if o >= position}
         """Offset -> how many processes died with it in hand, or `CONVICTED`."""
         self.trials = {offset for offset in past.trials if offset >= position}
-        self.marks: dict[str, list[Mark]] = {}
-        """Of a delay partition, by place: whose hand-overs count from where on."""
-        for mark in past.marks:
-            self.marks.setdefault(mark.place, []).append(mark)
+        self.marks = Marks(past.marks)
+        """Of a delay partition: whose hand-overs count from where on."""
 
     def resign(self) -> None:
         """The group takes the partition away: what is `certain` is now found out, up to `decided.set()`."""
@@ -184,13 +182,6 @@ class Tenure:
     def tried(self, offset: int, begins: bool) -> None:
         """The trial of a suspect begins, or is over."""
         (self.trials.add if begins else self.trials.discard)(offset)
-
-    def mark(self, mark: Mark, now_ms: int) -> None:
-        """A mark was met in this delay partition; those of the past are forgotten."""
-        self.marks.setdefault(mark.place, []).append(mark)
-        over = [p for p, marks in self.marks.items() if marks[-1].until_ms < now_ms]
-        for place in over:
-            del self.marks[place]
 
     def follow(self, entry: Entry, at: int) -> list[SourceRecord]:
         """The journal's entry at offset `at`; returns held records that must now run here.
@@ -295,6 +286,6 @@ class Tenure:
             self._passed,
             list(self.crashes.items()),
             list(self.trials),
-            [mark for marks in self.marks.values() for mark in marks],
+            self.marks.all(),
             self.tracker.next_offset,
         )

@@ -105,6 +105,8 @@ class Snap(msgspec.Struct, frozen=True, array_like=True, tag="snap"):
     """Offsets that are on trial."""
     marks: list[Mark] = []
     read_to: int = 0
+    marks_before: bool = False
+    """Whether marks that were told before this, from `followed` on, count too: they were too many for it."""
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):

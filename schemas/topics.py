@@ -140,11 +140,11 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
     for lane in config.lanes:
         requests = names.requests(lane)
         add(requests, counts.requests, keep_ms, max_message_bytes=str(RECORD_BYTES))
-        add(names.journal(requests), counts.requests, keep_ms)
+        add(names.journal(requests), counts.requests, keep_ms, max_message_bytes=str(RECORD_BYTES))
         for tier in TIERS:
             delay = names.delay(lane, tier)
             add(delay, counts.delay, keep_ms, max_message_bytes=str(RECORD_BYTES + 65536))
-            add(names.journal(delay), counts.delay, keep_ms)
+            add(names.journal(delay), counts.delay, keep_ms, max_message_bytes=str(RECORD_BYTES))
     add(
         names.dead_letters,
         counts.dead_letters,

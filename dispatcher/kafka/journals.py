@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from headrace.dispatcher.journal import in_parts
 from headrace.dispatcher.kafka.outbox import Outbox
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.journal import LOST, Bury, Claim, Mark, Release, Snap, Work, encode
@@ -55,7 +56,7 @@ class JournalWriter:
 
     def marked(self, tenure: Tenure, mark: Mark, now_ms: int) -> None:
         """A mark was read; its offset is done."""
-        tenure.mark(mark, now_ms)
+        tenure.marks.add(mark, now_ms)
         self._pending(tenure).marks.append(mark)
         self.finished(tenure, mark.offset, "dropped")
 
@@ -143,12 +144,14 @@ class JournalWriter:
                 for t, entry in work.items()
             ]
             sends += [self._send(t, Bury(t.session, offsets)) for t, offsets in buried.items()]
-            sends += [self._send(tenure, tenure.snap()) for tenure in snaps]
+            told = [(tenure, tenure.snap()) for tenure in snaps]
             await asyncio.gather(*sends)
+            await asyncio.gather(*(self._send(tenure, snap) for tenure, snap in told))
 
     async def _send(self, tenure: Tenure, entry: Work | Bury | Snap) -> None:
-        ack = await self._outbox.send(tenure.journal, encode(entry), partition=tenure.partition)
-        tenure.written = max(tenure.written, ack.offset)
+        for part in in_parts(entry):
+            ack = await self._outbox.send(tenure.journal, encode(part), partition=tenure.partition)
+            tenure.written = max(tenure.written, ack.offset)
 
     def _pending(self, tenure: Tenure) -> Work:
         work = self._work.get(tenure)

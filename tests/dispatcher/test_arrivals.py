@@ -88,7 +88,7 @@ def test_other_attempts_and_parked_copies_are_no_twins(taken: Taken) -> None:
 
 def test_a_hand_over_by_a_session_that_had_been_replaced_does_not_run(taken: Taken) -> None:
     owner = tenure(delay_ms=1000)
-    owner.mark(Mark("lane:0:7", 0, LATER, 2, 9_999_999_999_999), 0)
+    owner.marks.add(Mark("lane:0:7", 0, LATER, 2, 9_999_999_999_999), 0)
     taken.take(owner, handed_on(1), handed_on(2, by=LATER))
     assert (taken.run, taken.ended) == ([2], [(1, "fenced")])
 

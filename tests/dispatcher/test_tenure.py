@@ -290,6 +290,6 @@ def test_a_buried_suspect_has_one_crash_more_and_one_on_trial_is_convicted() -> 
 
 def test_the_marks_of_a_delay_partition_go_to_the_successor() -> None:
     owner = tenure(delay_ms=1000)
-    owner.mark(Mark("p", 3, A, 1, 50), 40)
-    owner.mark(Mark("q", 4, A, 1, 90), 60)
-    assert owner.snap().marks == [Mark("q", 4, A, 1, 90)]
+    owner.marks.add(Mark("p", 3, A, 1, 50), 40)
+    owner.marks.add(Mark("q", 4, A, 1, 90_000), 60_000)
+    assert owner.snap().marks == [Mark("q", 4, A, 1, 90_000)]
