@@ -44,10 +44,13 @@ def bookmark(followed: int, owner: SessionId) -> Bookmark:
     return Bookmark(f"{followed} {owner}")
 
 
-def open_at(mark: str) -> tuple[int, SessionId | None]:
-    """The offset to read from and the owner there; the journal's beginning if there is no bookmark."""
+def open_at(mark: str, claimed_at: int) -> tuple[int, SessionId | None]:
+    """The offset to read from and the owner there; the journal's beginning if there is no bookmark.
+
+    One beyond the own CLAIM, which stands at `claimed_at`, is of a journal that was created anew since.
+    """
     offset, _, owner = mark.partition(" ")
-    if not (offset.isdecimal() and offset.isascii() and owner):
+    if not (offset.isdecimal() and offset.isascii() and owner) or int(offset) > claimed_at:
         return 0, None
     return int(offset), SessionId(owner)
 

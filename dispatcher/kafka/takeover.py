@@ -104,7 +104,7 @@ class Takeover:
         committed = await self._admin.list_consumer_group_offsets(group, partitions=list(sources))
         starts: dict[TopicPartition, tuple[int, int, Take]] = {}
         for (tp, reading), epoch in zip(readings.items(), epochs, strict=True):
-            start, owner = open_at(_bookmark(committed.get(tp)))
+            start, owner = open_at(_bookmark(committed.get(tp)), epoch)
             reading.state = JournalState(owner)
             starts[self._journal(tp)] = (start, epoch + 1, reading.take)
         await self._reader.follow(starts)

@@ -123,6 +123,11 @@ def test_a_journal_whose_beginning_is_gone_is_taken_as_it_comes() -> None:
 
 
 def test_a_bookmark_reads_back_and_anything_else_is_the_beginning() -> None:
-    assert open_at(bookmark(41, B)) == (41, B)
+    assert open_at(bookmark(41, B), 41) == (41, B)
     for mark in ("", "41", "x y", "-1 a.1", "٤ a.1", " "):
-        assert open_at(mark) == (0, None)
+        assert open_at(mark, 99) == (0, None)
+
+
+def test_a_bookmark_of_a_journal_that_was_created_anew_is_none() -> None:
+    """What came before it was not read, nor the own CLAIM: nobody owned the partition."""
+    assert open_at(bookmark(41, B), 40) == (0, None)

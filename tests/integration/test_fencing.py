@@ -90,6 +90,27 @@ async def test_a_topic_that_is_created_anew_is_read_from_its_beginning(pair: Ins
     assert {len(request.calls()) for request in before} == {1}
 
 
+async def test_a_journal_that_is_created_anew_is_read_from_its_beginning(
+    pair: Installation,
+) -> None:
+    """Bookmarks led beyond its end, so that no claim of a partition was ever seen."""
+    lane = pair.topics.requests("standard")
+    before = [await Direct.send(pair, partition=n % PARTITIONS) for n in range(PARTITIONS)]
+    for request in before:
+        await request.outcome()
+    for dispatcher in pair.stack.dispatchers:
+        dispatcher.terminate()
+        await dispatcher.wait()
+    await recreate(pair, pair.topics.journal(lane))
+    for dispatcher in pair.stack.dispatchers:
+        await dispatcher.start()
+    after = [await Direct.send(pair, partition=n % PARTITIONS) for n in range(PARTITIONS)]
+    for request in after:
+        assert await request.outcome(90) == ("completed", "")
+        assert len(request.calls()) == 1
+    assert {len(request.calls()) for request in before} == {1}
+
+
 async def recreate(pair: Installation, topic: str) -> None:
     """Delete a topic and create it again, as an operator would by mistake."""
     admin = AIOKafkaAdminClient(bootstrap_servers=pair.bootstrap)

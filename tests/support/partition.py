@@ -81,7 +81,7 @@ class Partition:
         """A process becomes the owner; the replay from the bookmark equals the one from the start."""
         name = session(process, len(self.sessions))
         self.journal.append(Claim(name, process_of(name)))
-        start, owner = open_at(self.bookmark)
+        start, owner = open_at(self.bookmark, len(self.journal) - 1)
         state = replay(self.journal[start:], owner)
         whole = replay(self.journal, None)
         position = max(self.position, state.watermark)
