@@ -38,15 +38,30 @@ class _Search:
         self.of_copy = of_copy
         """A parked copy asks: it must not find itself."""
         self.own = marks
-        self.goes_on = False
+        self._handed_on = False
+        self._ended: set[TopicPartition] = set()
         self._marks: dict[TopicPartition, list[Mark]] = defaultdict(list)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it was handed on, or has come to its end, before the own mark.
+
+        An end counts only where every partition tells it: of a session that was replaced meanwhile one of
+        them may tell an end that is a hand-over which another has refused.
+        """
+        return self._handed_on or self._ended == set(self.own)
+
     def mark(self, tp: TopicPartition, mark: Mark) -> None:
+        before = mark.offset < self.own.get(tp, 0)
+        if before and mark.session == ENDED:
+            newest = max((other.epoch for other in self._marks[tp]), default=0)
+            if newest <= mark.epoch:
+                self._ended.add(tp)
         self._marks[tp].append(mark)
 
     def handed_on(self, tp: TopicPartition, offset: int, session: str) -> None:
         before = offset < self.own.get(tp, 0)
-        self.goes_on = self.goes_on or (before and counts(self._marks[tp], session, offset))
+        self._handed_on = self._handed_on or (before and counts(self._marks[tp], session, offset))
 
 
 class Chains:
@@ -62,7 +77,8 @@ class Chains:
         self._searching: asyncio.Task[None] | None = None
 
     async def goes_on(self, waiting: Waiting) -> bool:
-        """Whether the request was handed on, where it stands or, of a parked copy, where its call ran.
+        """Whether the request was handed on, where it stands or, of a parked copy, where its call ran; or
+        has ended there.
 
         If not, it can be handed on from there only by `waiting`'s session from now on.
         """
