@@ -32,7 +32,8 @@ _RECLAIM_S = 1.0
 _NOTHING = TopicPartition("", 0)
 """`getmany` of this gives no record, and tells errors."""
 
-Sink = Callable[[Tenure, "list[ConsumerRecord[bytes, bytes]]"], None]
+Records = list["ConsumerRecord[bytes, bytes]"]
+Sink = Callable[[Tenure, Records], None]
 
 
 class ConsumerDied(Exception):
@@ -138,9 +139,7 @@ class Source(ConsumerRebalanceListener):
             if assignment != self.rebalances:
                 self._rewind(batches)
 
-    async def _take(
-        self, tp: TopicPartition, records: "list[ConsumerRecord[bytes, bytes]]"
-    ) -> None:
+    async def _take(self, tp: TopicPartition, records: Records) -> None:
         if (tenure := self.tenures.get(tp)) is None:
             return
         if records[0].offset != tenure.tracker.expected:

@@ -48,7 +48,10 @@ async def test_an_answer_longer_than_a_record_travels_in_parts(running: Installa
 async def test_a_stream_of_megabytes_equals_the_direct_one(running: Installation) -> None:
     through, direct = await ask_both(running, chat("flow", stream=True, user="tokens=20000"))
     assert len(direct) > 2_000_000
-    assert through == direct
+    # A machine that is busy lets it wait for so long that it is told so.
+    events = [one for one in through.split(b"\n\n") if not one.startswith(b": queued")]
+    same = b"\n\n".join(events) == direct  # a difference of megabytes explains nothing
+    assert same
 
 
 async def test_a_request_just_below_the_bound_passes(running: Installation) -> None:
