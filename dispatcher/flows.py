@@ -7,12 +7,15 @@ a call that was not made or from another deployment, has its place again.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from headrace.dispatcher.turns import Turns
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.limits import Flow
 from headrace.schemas.names import DeploymentName, LaneName
 
+LOOKED_AT: Final = 16
+"""So many requests of each flow are looked at: as many as the owner is told of."""
 Queues = dict[Flow, deque[Waiting]]
 
 
@@ -39,24 +42,31 @@ class FlowQueues:
         self.changed.add(flow)
 
     def pick(
-        self, deployment: DeploymentName, covered: Callable[[Waiting], bool]
+        self,
+        deployment: DeploymentName,
+        covered: Callable[[Waiting], bool],
+        lets: Callable[[Waiting], bool] = lambda _: True,
     ) -> Waiting | None:
         """Take the request whose turn it is at `deployment`, of those that come first and are `covered`.
 
-        Within a lane flows take turns.
+        Within a lane flows take turns; of each the first that its breaker `lets` pass comes first, since one
+        that failed there waits for longer than those behind it.
         """
-        ready: dict[LaneName, Flow] = {}
+        ready: dict[LaneName, tuple[Flow, int]] = {}
         for lane, queues in self._queues.get(deployment, {}).items():
             for flow, queue in queues.items():
-                if covered(queue[0]):
-                    ready[lane] = flow
+                heads = enumerate(islice(queue, LOOKED_AT))
+                at = next((number for number, one in heads if lets(one)), None)
+                if at is not None and covered(queue[at]):
+                    ready[lane] = flow, at
                     break
         if not ready:
             return None
-        flow = ready[self._turns.next(deployment, tuple(ready))]
+        flow, at = ready[self._turns.next(deployment, tuple(ready))]
         queues = self._queues[deployment][flow.lane]
         queue = queues.pop(flow)
-        waiting = queue.popleft()
+        waiting = queue[at]
+        del queue[at]
         if queue:
             queues[flow] = queue
         self._took(flow, 1)

@@ -116,20 +116,29 @@ class Gatekeeper:
 
     def covers(self) -> Callable[[Waiting], bool]:
         """Says of a request, now, whether it may be dispatched: there are a seat and credits."""
-        valid, now_ms = self.credits.valid(self._mono_ms()), self._clock.now_ms()
+        valid = self.credits.valid(self._mono_ms())
 
         def covered(waiting: Waiting) -> bool:
             flow = waiting.flow
             if flow is None or self._seats.room(flow.deployment, self._governed.part(flow)) <= 0:
                 return False
-            closed = flow.deployment in self._seats.closed
-            if closed or not self._breakers.lets(flow.deployment, waiting, now_ms):
+            if flow.deployment in self._seats.closed:
                 return False
             if flow.deployment not in self._governed.deployments:
                 return True
             return valid and self.credits.covers(waiting)
 
         return covered
+
+    def lets(self) -> Callable[[Waiting], bool]:
+        """Says of a request, now, whether its deployment's breaker lets it pass."""
+        now_ms = self._clock.now_ms()
+
+        def lets(waiting: Waiting) -> bool:
+            flow = waiting.flow
+            return flow is not None and self._breakers.lets(flow.deployment, waiting, now_ms)
+
+        return lets
 
     def gate(self, waiting: Waiting, now_ms: int) -> Gate | None:
         """The gate of a request that is dispatched; None: it needs none."""

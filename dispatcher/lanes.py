@@ -65,10 +65,13 @@ class LaneQueues:
         return waiting
 
     def pick_covered(
-        self, deployment: DeploymentName, covered: Callable[[Waiting], bool]
+        self,
+        deployment: DeploymentName,
+        covered: Callable[[Waiting], bool],
+        lets: Callable[[Waiting], bool] = lambda _: True,
     ) -> Waiting | None:
         """Take the request whose turn it is among those that wait for credits at `deployment`."""
-        waiting = self._flows.pick(deployment, covered)
+        waiting = self._flows.pick(deployment, covered, lets)
         if waiting is not None:
             self._took(waiting)
         return waiting

@@ -133,9 +133,9 @@ class Dispatcher:
 
     def _serve_covered(self, gates: Gatekeeper, now_ms: int) -> None:
         """The same for models with limits of the whole fleet: as far as credits of the governor reach."""
-        covered = gates.covers()
+        covered, lets = gates.covers(), gates.lets()
         for deployment in gates.waited_for():
-            while (waiting := self._queues.pick_covered(deployment, covered)) is not None:
+            while (waiting := self._queues.pick_covered(deployment, covered, lets)) is not None:
                 barred = waiting.barred.get(deployment, 0) > now_ms
                 self._act(waiting, self._decide(waiting, now_ms, None if barred else deployment))
 

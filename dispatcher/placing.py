@@ -93,5 +93,9 @@ def _never(_waiting: Waiting) -> bool:
 
 
 def _calls(switch: Switch, waiting: Waiting, now_ms: int) -> bool:
-    """Whether a request need not look elsewhere: a refusal of this process's own is over in a second."""
+    """Whether a request may stay in its queue: a refusal of this process's own is over in a moment, but not
+    for one that failed there.
+    """
+    if switch.failing(now_ms) and switch.deployment in waiting.tried:
+        return False
     return switch.state not in OBEYED or switch.lets(waiting.id, now_ms)

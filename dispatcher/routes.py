@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.flows import LOOKED_AT, FlowQueues
 from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
@@ -13,8 +13,6 @@ from headrace.schemas.names import DeploymentName
 
 MOVE_MS: Final = 500
 """What is not granted within this time may be asked for at another deployment of the model."""
-LOOKED_AT: Final = 16
-"""So many requests of each flow are looked at for that: as many as the owner is told of."""
 
 Choice = tuple[DeploymentConfig, Flow, Units]
 Attitude = Callable[[DeploymentName, Waiting, int], int]

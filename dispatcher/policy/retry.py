@@ -31,9 +31,8 @@ from headrace.schemas.errors import Code
 from headrace.schemas.names import Ambiguous, DeploymentName, Outcome
 from headrace.schemas.records import Attempt
 
-HEARD_MS: Final = 5_000
-"""A breaker opens within 3 s of an outage's first failures, and everybody knows that a moment later; with a
-governor that has too little CPU it took 4."""
+HEARD_MS: Final = 3_500
+"""A breaker opens within 3 s of an outage's first failures, and everybody knows that a moment later."""
 _MAY_HAVE_RUN = frozenset(Break) - {Break.NOT_SENT, Break.TOO_LARGE}
 """Ends of calls that reached the upstream, or may have, and brought no answer."""
 

@@ -59,6 +59,16 @@ def test_one_that_comes_back_has_its_place_again() -> None:
     assert queue.first(of, 9) == requests
 
 
+def test_one_that_its_breaker_does_not_let_pass_holds_nobody_up() -> None:
+    of = flow(lane="low")
+    failed, second, third = (request(of, rank) for rank in range(3))
+    queue = queues(failed, second, third)
+    assert queue.pick(D, every, lambda one: one is not failed) is second
+    assert queue.pick(D, lambda one: one is not third, lambda one: one is not failed) is None
+    assert queue.pick(D, every) is failed
+    assert queue.length(of) == 1
+
+
 def test_a_higher_lane_goes_first_where_both_are_covered() -> None:
     low, high = request(flow(lane="low")), request(flow(lane="high"), 5)
     queue = queues(low, high)

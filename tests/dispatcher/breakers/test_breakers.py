@@ -3,6 +3,7 @@
 import pytest
 
 from headrace.dispatcher.breakers.board import CALM_MS, NEWS_MS, Breakers
+from headrace.dispatcher.breakers.switch import LOCAL
 from headrace.dispatcher.breakers.watch import Watch
 from headrace.dispatcher.placing import CANDIDATES, Placing
 from headrace.dispatcher.policy.decide import decide
@@ -91,6 +92,16 @@ def test_a_request_that_is_refused_everywhere_waits_for_the_first_that_may_open(
     assert dispatcher.placing.stuck(now_ms)(request)
     assert dispatcher.placing.until_ms(request, now_ms) == now_ms - 1_000 + OPEN_MS
     assert not dispatcher.placing.stuck(now_ms)(waiting(model=ALONE))
+
+
+def test_what_failed_where_nothing_works_does_not_wait_in_its_queue(dispatcher: Process) -> None:
+    for _ in range(LOCAL.failures):
+        dispatcher.call(LONE, 500)
+    failed, fresh, now_ms = waiting(model=ALONE), waiting(model=ALONE), dispatcher.clock.ms
+    failed.history = (Attempt(1, now_ms, LONE, 500, "server_error"),)
+    assert dispatcher.placing.stuck(now_ms)(failed)
+    assert not dispatcher.placing.stuck(now_ms)(fresh)
+    assert dispatcher.placing.until_ms(failed, now_ms) > now_ms
 
 
 def test_a_request_is_put_off_or_fails_at_once_if_its_deadline_comes_first() -> None:
