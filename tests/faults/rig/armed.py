@@ -46,10 +46,11 @@ def arm_kill(value: str) -> None:
         nonlocal left
         wanted = matches(topic, dict(headers or ()))
         left -= wanted
-        if wanted and left == 0 and when == "before":
+        strikes = wanted and left == 0  # others come while this one is sent
+        if strikes and when == "before":
             die()
         ack = await send(self, topic, *more, headers=headers, **named)
-        if wanted and left == 0:
+        if strikes:
             asyncio.ensure_future(ack).add_done_callback(lambda _: die())
         return ack
 
