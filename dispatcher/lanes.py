@@ -68,7 +68,7 @@ class LaneQueues:
         self,
         deployment: DeploymentName,
         covered: Callable[[Waiting], bool],
-        lets: Callable[[Waiting], bool] = lambda _: True,
+        lets: Callable[[Waiting], bool],
     ) -> Waiting | None:
         """Take the request whose turn it is among those that wait for credits at `deployment`."""
         waiting = self._flows.pick(deployment, covered, lets)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from headrace.dispatcher.breakers.board import Breakers, refuses
+from headrace.dispatcher.breakers.board import Breakers, failed_there, refuses
 from headrace.dispatcher.breakers.switch import AGAIN_MS, OBEYED, Switch
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
@@ -96,6 +96,6 @@ def _calls(switch: Switch, waiting: Waiting, now_ms: int) -> bool:
     """Whether a request may stay in its queue: a refusal of this process's own is over in a moment, but not
     for one that failed there.
     """
-    if switch.failing(now_ms) and switch.deployment in waiting.tried:
+    if failed_there(switch, waiting, now_ms):
         return False
     return switch.state not in OBEYED or switch.lets(waiting.id, now_ms)

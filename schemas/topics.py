@@ -137,14 +137,15 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
         topic_config = _settings(retention_ms, config.kafka.min_insync_replicas) | own
         specs.append(TopicSpec(name, partitions, config.kafka.replication_factor, topic_config))
 
+    large = str(RECORD_BYTES)
     for lane in config.lanes:
         requests = names.requests(lane)
-        add(requests, counts.requests, keep_ms, max_message_bytes=str(RECORD_BYTES))
-        add(names.journal(requests), counts.requests, keep_ms, max_message_bytes=str(RECORD_BYTES))
+        add(requests, counts.requests, keep_ms, max_message_bytes=large)
+        add(names.journal(requests), counts.requests, keep_ms, max_message_bytes=large)
         for tier in TIERS:
             delay = names.delay(lane, tier)
             add(delay, counts.delay, keep_ms, max_message_bytes=str(RECORD_BYTES + 65536))
-            add(names.journal(delay), counts.delay, keep_ms, max_message_bytes=str(RECORD_BYTES))
+            add(names.journal(delay), counts.delay, keep_ms, max_message_bytes=large)
     add(
         names.dead_letters,
         counts.dead_letters,
@@ -158,17 +159,16 @@ def topic_specs(config: Config) -> tuple[TopicSpec, ...]:
         max_message_bytes=str(RECORD_BYTES),
         segment_bytes=str(64 << 20),
     )
-    add(names.results, counts.replies, RESULTS_MS, max_message_bytes=str(RECORD_BYTES))
+    add(names.results, counts.replies, RESULTS_MS, max_message_bytes=large)
     add(names.status, INDEXED_PARTITIONS, status_kept_ms(config))
     add(names.claims, INDEXED_PARTITIONS, CLAIMS_MS)
     for tenant, settings in config.tenants.items():
         if settings.inbox:
             inbox = names.inbox(tenant)
-            add(inbox, INBOX_PARTITIONS, keep_ms, max_message_bytes=str(RECORD_BYTES))
+            add(inbox, INBOX_PARTITIONS, keep_ms, max_message_bytes=large)
     add(names.control, counts.control, longest_ms + DAY_MS)
     add(names.fleet, 1, HOUR_MS)
     add(names.events, counts.events, 7 * DAY_MS)
-    large = str(RECORD_BYTES)
     add(names.limit_reports, LIMIT_PARTITIONS, LIMITS_MS, max_message_bytes=large)
     add(names.limit_grants, LIMIT_PARTITIONS, LIMITS_MS, max_message_bytes=large)
     add(names.limit_outlook, 1, HOUR_MS)

@@ -170,6 +170,9 @@ class Breakers:
 
 def refuses(switch: Switch, waiting: Waiting, now_ms: int) -> bool:
     """Whether this request may not be sent there now."""
-    if switch.failing(now_ms) and switch.deployment in waiting.tried:
-        return True
-    return not switch.lets(waiting.id, now_ms)
+    return failed_there(switch, waiting, now_ms) or not switch.lets(waiting.id, now_ms)
+
+
+def failed_there(switch: Switch, waiting: Waiting, now_ms: int) -> bool:
+    """Whether it would be a repeat where this process has seen nothing but failures."""
+    return switch.failing(now_ms) and switch.deployment in waiting.tried

@@ -249,9 +249,8 @@ class Owner:
         """What was granted, and once in a while all that a session has."""
         stated: list[SessionGrant] = []
         for session in self.sessions.values():
-            if session.over_ms is not None or not session.known or session.mono_ms is None:
-                continue
-            if session.followed:
+            over = session.over_ms is not None or session.followed
+            if over or not session.known or session.mono_ms is None:
                 continue
             last_ms = session.stated_ms
             renewed = last_ms is None or now_ms - last_ms >= self.timing.renew_ms

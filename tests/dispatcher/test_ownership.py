@@ -21,6 +21,7 @@ from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tenure import Tenure
+from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.journal import Beat
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.records import ReplyTo
@@ -111,24 +112,30 @@ def attempts_that_must_not_call(owner: Tenure) -> Attempts:
     )
 
 
-async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decision() -> None:
-    owner, told = tenure(), []
-    request = waiting(owner=owner)
-    owner.owned = False
-    await attempts_that_must_not_call(owner).run(
+async def run(attempts: Attempts, request: Waiting) -> list[str]:
+    """Make the attempt; what becomes of the request."""
+    told: list[str] = []
+    await attempts.run(
         request,
         DeploymentName("east"),
         freed=lambda: told.append("freed"),
         again=lambda _w, _at: False,
         back=lambda _w: told.append("back"),
     )
-    assert told == ["freed"]
+    return told
+
+
+async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decision() -> None:
+    owner = tenure()
+    request = waiting(owner=owner)
+    owner.owned = False
+    assert await run(attempts_that_must_not_call(owner), request) == ["freed"]
     assert (request.started, owner.running) == (False, {})
 
 
 async def test_a_repeat_is_not_begun_by_a_process_that_stood_still_meanwhile() -> None:
     """Others may have taken it for dead, and may have called."""
-    owner, told = tenure(), []
+    owner = tenure()
     request = waiting(owner=owner)
     request.first_call_ms = 1
     attempts, clock = attempts_that_must_not_call(owner), Ticking()
@@ -139,30 +146,16 @@ async def test_a_repeat_is_not_begun_by_a_process_that_stood_still_meanwhile() -
         clock.now_s += 16
 
     attempts._journals.flush = freeze  # type: ignore[method-assign]
-    await attempts.run(
-        request,
-        DeploymentName("east"),
-        freed=lambda: told.append("freed"),
-        again=lambda _w, _at: False,
-        back=lambda _w: told.append("back"),
-    )
-    assert told == ["freed", "back"]
+    assert await run(attempts, request) == ["freed", "back"]
     assert (request.started, owner.running) == (False, {})
 
 
 async def test_a_request_whose_address_was_looked_up_is_decided_again() -> None:
     """It may be cancelled, late or another dispatcher's by then: it was called all the same."""
-    owner, told = tenure(), []
+    owner = tenure()
     request = waiting(owner=owner)
     request.record.reply = ReplyTo("answers")
-    await attempts_that_must_not_call(owner).run(
-        request,
-        DeploymentName("east"),
-        freed=lambda: told.append("freed"),
-        again=lambda _w, _at: False,
-        back=lambda _w: told.append("back"),
-    )
-    assert told == ["freed", "back"]
+    assert await run(attempts_that_must_not_call(owner), request) == ["freed", "back"]
     assert (request.started, owner.running) == (False, {})
 
 
