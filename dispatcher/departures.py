@@ -1,4 +1,4 @@
-"""Requests on their way to a delay topic, since their wait is too long for memory."""
+"""Requests that wait: here, or on their way to a delay topic, since their wait is too long for memory."""
 
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.tasks import Tasks
@@ -18,6 +18,12 @@ class Departures:
         """Hand over what is to go on at its due time, or when nothing bars it any more."""
         self._waits.leaving += 1
         self._tasks.spawn(self._move(waiting, now_ms))
+
+    def hold(self, waiting: Waiting, due_ms: int, now_ms: int) -> None:
+        """Let a request wait until `due_ms`, in memory or in the delay topics."""
+        if not self._waits.keep(waiting, due_ms, now_ms):
+            waiting.due_ms = due_ms
+            self.start(waiting, now_ms)
 
     async def _move(self, waiting: Waiting, now_ms: int) -> None:
         try:

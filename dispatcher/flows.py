@@ -31,6 +31,10 @@ class FlowQueues:
         self.changed: set[Flow] = set()
         """Queues that are not what they were; whoever has looked at them empties it."""
 
+    def __iter__(self) -> Iterator[Waiting]:
+        for flow, queues in self._all():
+            yield from queues[flow]
+
     def push(self, waiting: Waiting) -> None:
         """Queue a request by its rank."""
         flow = _flow_of(waiting)

@@ -1,36 +1,48 @@
 """Requests that were read and wait for a seat: strict priority with a share for the lower lanes.
 
-No I/O. One queue per lane and model, so that a model without a free seat holds back no other; as they were
-read, or by their deadlines. Of the picks made while a higher lane has work, `share` go below it, so that no
-lane starves (P7); the same rule holds again among the lanes below. Requests that need credits stand in
-queues of their own (`flows`).
+No I/O. Queues for each lane and model, so that a model without a free seat holds back no other, in which
+tenants take turns (`tenants`); as they were read, or by their deadlines. Of the picks made while a higher
+lane has work, `share` go below it, so that no lane starves (P7); the same rule holds again among the lanes
+below. Requests that need credits stand in queues of their own (`flows`).
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
-from headrace.dispatcher.flows import FlowQueues, insert
+from headrace.dispatcher.flows import FlowQueues
+from headrace.dispatcher.tenants import TenantQueues
 from headrace.dispatcher.turns import Turns
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.names import DeploymentName, LaneName, ModelName
+from headrace.schemas.names import DeploymentName, LaneName, ModelName, Tenant
+
+Kind = tuple[LaneName, ModelName, Tenant]
+"""Requests that are served alike."""
 
 
 class LaneQueues:
     """All waiting requests of one process, bounded by whoever reads them (`records`, `bytes`)."""
 
     def __init__(
-        self, lanes: list[LaneName], share: float, flows: FlowQueues | None = None
+        self,
+        lanes: list[LaneName],
+        share: float,
+        flows: FlowQueues | None = None,
+        weights: Mapping[Tenant, float] = MappingProxyType({}),
     ) -> None:
-        """`lanes` in priority order, highest first."""
+        """`lanes` in priority order, highest first; `weights` of the tenants that do not have 1."""
         self._lanes = lanes
         self._turns = Turns(share)
         self._flows = flows or FlowQueues(lanes, share)
-        self._queues: dict[LaneName, dict[ModelName, deque[Waiting]]] = {lane: {} for lane in lanes}
+        self._weights = weights
+        self._queues: dict[LaneName, dict[ModelName, TenantQueues]] = {lane: {} for lane in lanes}
         self.records: dict[LaneName, int] = dict.fromkeys(lanes, 0)
         self.bytes: dict[LaneName, int] = dict.fromkeys(lanes, 0)
         self._aside: list[Waiting] = []
         self.held: dict[LaneName, int] = dict.fromkeys(lanes, 0)
         """Those of `records` that are held, and never picked."""
+        self.picked: Counter[Kind] = Counter()
+        """Picks of each kind; whoever measures their pace empties it."""
 
     def push(self, waiting: Waiting, *, first: bool = False) -> None:
         """Queue a request; `first` for one that waited its turn before (a retry)."""
@@ -39,13 +51,10 @@ class LaneQueues:
         if waiting.flow is not None:
             self._flows.push(waiting)
             return
-        queue = self._queues[waiting.lane].setdefault(waiting.model, deque())
-        if waiting.by_deadline:
-            insert(queue, waiting)
-        elif first:
-            queue.appendleft(waiting)
-        else:
-            queue.append(waiting)
+        queues = self._queues[waiting.lane].get(waiting.model)
+        if queues is None:
+            queues = self._queues[waiting.lane][waiting.model] = TenantQueues(self._weights)
+        queues.push(waiting, first=first)
 
     def hold(self, waiting: Waiting) -> None:
         """Keep a request that must not be picked."""
@@ -60,8 +69,8 @@ class LaneQueues:
         if not busy:
             return None
         lane = self._turns.next(model, busy) if len(busy) > 1 else busy[0]
-        waiting = self._queues[lane][model].popleft()
-        self._took(waiting)
+        waiting = self._queues[lane][model].pick()
+        self._picked(waiting)
         return waiting
 
     def pick_covered(
@@ -73,8 +82,19 @@ class LaneQueues:
         """Take the request whose turn it is among those that wait for credits at `deployment`."""
         waiting = self._flows.pick(deployment, covered, lets)
         if waiting is not None:
-            self._took(waiting)
+            self._picked(waiting)
         return waiting
+
+    def kinds(self) -> dict[Kind, list[Waiting]]:
+        """What waits to be picked, each kind in its order where it has one queue."""
+        kinds: dict[Kind, list[Waiting]] = {}
+        for queues in self._queues.values():
+            for queue in queues.values():
+                for waiting in queue:
+                    kinds.setdefault(kind_of(waiting), []).append(waiting)
+        for waiting in self._flows:
+            kinds.setdefault(kind_of(waiting), []).append(waiting)
+        return kinds
 
     def models(self) -> Iterator[ModelName]:
         """Models that have work waiting, each once."""
@@ -96,16 +116,21 @@ class LaneQueues:
             for waiting in held:
                 self.held[waiting.lane] -= 1
         for queues in self._queues.values():
-            for model, queue in queues.items():
-                out = [waiting for waiting in queue if condition(waiting)]
-                if out:
-                    taken += out
-                    gone = set(map(id, out))
-                    queues[model] = deque(w for w in queue if id(w) not in gone)
+            for queue in queues.values():
+                taken += queue.take(condition)
         for waiting in taken:
             self._took(waiting)
         return taken
 
+    def _picked(self, waiting: Waiting) -> None:
+        self.picked[kind_of(waiting)] += 1
+        self._took(waiting)
+
     def _took(self, waiting: Waiting) -> None:
         self.records[waiting.lane] -= 1
         self.bytes[waiting.lane] -= waiting.size
+
+
+def kind_of(waiting: Waiting) -> Kind:
+    """The kind of a request."""
+    return waiting.lane, waiting.model, waiting.record.tenant

@@ -18,6 +18,7 @@ from headrace.dispatcher.brakes import Brakes
 from headrace.dispatcher.breakers.board import Breakers
 from headrace.dispatcher.calls import Calls
 from headrace.dispatcher.cancels import Cancels
+from headrace.dispatcher.crowds import Crowds
 from headrace.dispatcher.departures import Departures
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.gate import Gatekeeper
@@ -87,14 +88,17 @@ class Dispatcher:
         self._clock = clock
         self._gates = gates
         share, flows = config.dispatcher.lower_lane_share, gates.flows if gates else None
-        self._queues = LaneQueues(list(config.lanes), share, flows)
+        weights = {name: tenant.weight for name, tenant in config.tenants.items()}
+        self._queues = LaneQueues(list(config.lanes), share, flows, weights)
         self._waits = Waits(config.dispatcher)
         self._cancels = Cancels()
         self._tasks = Tasks(self.fail)
-        self._delay = Departures(settlement, self._waits, self._tasks).start
+        departures = Departures(settlement, self._waits, self._tasks)
+        self._delay, self._hold = departures.start, departures.hold
         self._brakes = Brakes(
             operated, config.dispatcher, self._queues, seats, gates, self._push, self._delay
         )
+        self._crowds = Crowds(config.dispatcher, self._queues, self._waits, self._delay, metrics)
         self._swept_ms, self._stopping = 0, False
         self.failure: BaseException | None = None
 
@@ -232,12 +236,6 @@ class Dispatcher:
         waiting.due_ms = now_ms + MARGIN_MS
         self._delay(waiting, now_ms)
 
-    def _hold(self, waiting: Waiting, due_ms: int, now_ms: int) -> None:
-        """Let a request wait, here or in the delay topics."""
-        if not self._waits.keep(waiting, due_ms, now_ms):
-            waiting.due_ms = due_ms
-            self._delay(waiting, now_ms)
-
     def _wait_here(self, waiting: Waiting, due_ms: int) -> bool:
         return self._waits.keep(waiting, due_ms, self._clock.now_ms())
 
@@ -256,6 +254,7 @@ class Dispatcher:
             over += self._waits.take(lambda w: w.id in self._cancels and w.parked is None)
         for waiting in over:
             self._act(waiting, self._decide(waiting, now_ms))
+        self._crowds.turn(now_ms)
         if self._gates is not None:
             self._gates.routes.move(now_ms)
         for waiting in self._parking.due(self._attempts.running, self._clock.monotonic()):

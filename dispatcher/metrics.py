@@ -141,6 +141,11 @@ class Metrics:
             ("deployment",),
             registry=registry,
         )
+        self.put_aside = Counter(
+            "headrace_put_aside",
+            "Requests sent to a delay topic since they would wait for long and kept others from being read.",
+            registry=registry,
+        )
         self.deferred = Counter(
             "headrace_breaker_deferrals",
             "Requests put off since no deployment of their model could be called.",

@@ -32,6 +32,8 @@ class Result(msgspec.Struct):
     virtual_s: float
     turns: int
     log: list[str]
+    began: dict[str, float]
+    """When the first call of each request began."""
 
 
 class Stage:
@@ -164,6 +166,7 @@ def tell(story: Story) -> Result:
         loop.time(),
         loop.turns,
         stage.fleet.log.lines,
+        {made.id: made.began_at for made in reversed(stage.model.calls)},
     )
     stage.fleet.over = True
     with doubled(stage.fleet, stage.clients, stage.model, stage.rng):

@@ -44,6 +44,7 @@ class Request(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     not_before_s: float | None = None
     poison: bool = False
+    tenant: str = ""
 
 
 class Strike(msgspec.Struct, frozen=True):
@@ -66,6 +67,9 @@ class Story(msgspec.Struct, frozen=True):
     lane: LaneName = LaneName("standard")
     orderly: bool = False
     """Nobody is taken for dead in it, so that no wait may be cut short."""
+    seats: int = 8
+    room: int = 2_000
+    window: int = 16_384
 
 
 def draw(seed: int) -> Story:
@@ -96,6 +100,18 @@ def rolled(seed: int) -> Story:
         strikes=[Strike(6 + seed / 10, Fault.ROLL, 1.0, seed)],
         orderly=True,
     )
+
+
+def crowded(seed: int) -> Story:
+    """Many requests of one tenant that wait for long, and behind them one of another."""
+    rng = random.Random(seed)
+    many = [
+        Request(f"m{number}", 4.0, False, False, [Step(2.5)], deadline_s=300, tenant="many")
+        for number in range(150)
+    ]
+    few = Request("few", 5.0, False, False, [Step(2.5)], deadline_s=300, tenant="few")
+    strikes = [_strike(rng) for _ in range(seed % 3)]
+    return Story(seed, 1, 1, [*many, few], strikes, orderly=not strikes, seats=1, room=40)
 
 
 def _request(rng: random.Random, number: int) -> Request:
@@ -163,14 +179,18 @@ def configuration(story: Story) -> Config:
                     "events": 1,
                 },
             },
-            "dispatcher": {"drain_s": 20},
+            "dispatcher": {
+                "drain_s": 20,
+                "read_ahead_records": story.room,
+                "partition_window": story.window,
+            },
             "lanes": {"standard": {"deadline_s": DEADLINE_S}},
             "deployments": [
                 {
                     "name": name,
                     "model": "m",
                     "upstream": upstream,
-                    "limits": {"process_concurrency": 8},
+                    "limits": {"process_concurrency": story.seats},
                 }
                 for name in ("east", "west")
             ],
@@ -190,6 +210,8 @@ def headers_of(request: Request, epoch_ms: int, now_s: float) -> list[tuple[str,
         headers += [(H.REPLY_PARTITION.value, b"0")]
     else:
         headers += [(H.REPLY_TOPIC.value, b"out")]
+    if request.tenant:
+        headers.append((H.TENANT.value, request.tenant.encode()))
     if request.deadline_s is not None:
         headers.append((H.DEADLINE_MS.value, at(request.deadline_s)))
     if request.not_before_s is not None:

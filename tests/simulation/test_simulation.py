@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from simulation.run import simulate, tell
-from simulation.story import rolled
+from simulation.story import crowded, rolled
 
 from headrace.dispatcher.delays import Timers
 from headrace.dispatcher.journal import JournalState
@@ -48,6 +48,14 @@ def test_a_wait_outlives_the_process_that_is_replaced() -> None:
     """What was on its way to a delay topic was given up, and its successor called at once."""
     found = [one for seed in range(10) for one in tell(rolled(seed)).violations]
     assert found == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_waits_for_long_leaves_room_for_what_stands_behind_it(seed: int) -> None:
+    """All that was read of one tenant had to begin before anything of the next was read."""
+    told = tell(crowded(seed))
+    assert told.violations == []
+    assert told.began["few"] < 60
 
 
 def violations_of(seeds: range) -> str:

@@ -9,6 +9,7 @@ from headrace.dispatcher.journal import JournalState
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import LaneConfig
+from headrace.schemas.headers import H
 from headrace.schemas.journal import InFlight, ProcessId, SessionId
 from headrace.schemas.names import LaneName, ModelName
 from headrace.schemas.records import Headers
@@ -86,9 +87,11 @@ def waiting(
     size: int = 1,
     owner: Tenure | None = None,
     offset: int = 0,
+    tenant: str = "default",
 ) -> Waiting:
     """A request that waits, by default of a tenure of its own."""
-    request = read(Record(offset=offset), owner or tenure(lane=lane))
+    headers = ((H.TENANT.value, tenant.encode()),)
+    request = read(Record(offset=offset, headers=headers), owner or tenure(lane=lane))
     assert isinstance(request, Waiting)
     request.lane, request.model, request.size = lane, ModelName(model), size
     return request

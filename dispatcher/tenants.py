@@ -1,0 +1,89 @@
+"""Requests of one lane and model that need no credits: tenants take turns, by their weights. No I/O."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Final
+
+from headrace.dispatcher.flows import insert
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.names import Tenant
+
+LEAST_TURN: Final = 0.01
+"""A tenant with a smaller weight is served as if it had this one, so that a pick ends."""
+
+
+class TenantQueues:
+    """Deficit round robin (Shreedhar and Varghese 1995), with requests as its unit.
+
+    The tenant at the front is served for as long as it has a turn left; then it goes to the back and gets
+    its weight anew. One that has nothing waiting loses what it had, so that nobody saves up.
+    """
+
+    def __init__(self, weights: Mapping[Tenant, float]) -> None:
+        """`weights` of the tenants that do not have 1."""
+        self._weights = weights
+        self._queues: dict[Tenant, deque[Waiting]] = {}
+        self._left: dict[Tenant, float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return chain.from_iterable(self._queues.values())
+
+    def push(self, waiting: Waiting, *, first: bool) -> None:
+        """Queue a request at its place; `first` for one that waited its turn before."""
+        queue = self._queues.get(waiting.record.tenant)
+        if queue is None:
+            queue = self._queues[waiting.record.tenant] = deque()
+        if not queue or not (first or waiting.by_deadline):
+            queue.append(waiting)
+        elif first and (waiting.started or waiting.rank <= queue[0].rank):
+            queue.appendleft(waiting)
+        else:
+            insert(queue, waiting)
+
+    def pick(self) -> Waiting:
+        """Take the request whose turn it is. Raises `StopIteration` where none waits."""
+        tenant, queue = next(iter(self._queues.items()))
+        if len(self._queues) > 1:
+            tenant, queue = self._turn(tenant, queue)
+        waiting = queue.popleft()
+        if not queue:
+            del self._queues[tenant]
+            self._left.pop(tenant, None)
+        return waiting
+
+    def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out every request that meets `condition`."""
+        taken: list[Waiting] = []
+        for tenant, queue in list(self._queues.items()):
+            out = [waiting for waiting in queue if condition(waiting)]
+            if not out:
+                continue
+            taken += out
+            gone = set(map(id, out))
+            kept = deque(waiting for waiting in queue if id(waiting) not in gone)
+            if kept:
+                self._queues[tenant] = kept
+            else:
+                del self._queues[tenant]
+                self._left.pop(tenant, None)
+        return taken
+
+    def _turn(self, tenant: Tenant, queue: deque[Waiting]) -> tuple[Tenant, deque[Waiting]]:
+        left = self._left.get(tenant)
+        if left is None:
+            left = self._turn_of(tenant)
+        while left < 1:
+            del self._queues[tenant]
+            self._queues[tenant] = queue
+            self._left[tenant] = left
+            tenant, queue = next(iter(self._queues.items()))
+            left = self._left.get(tenant, 0.0) + self._turn_of(tenant)
+        self._left[tenant] = left - 1
+        return tenant, queue
+
+    def _turn_of(self, tenant: Tenant) -> float:
+        return max(LEAST_TURN, self._weights.get(tenant, 1.0))

@@ -1,0 +1,157 @@
+"""What will wait for long is put aside once it keeps others from being read; what goes soon is not."""
+
+from prometheus_client import CollectorRegistry
+
+from headrace.dispatcher.crowds import LEAST_MS, MEASURED_MS, MOST_MS, SLOW_MS, Crowds
+from headrace.dispatcher.lanes import LaneQueues
+from headrace.dispatcher.metrics import Metrics
+from headrace.dispatcher.tenure import Tenure
+from headrace.dispatcher.waiting import Waiting
+from headrace.dispatcher.waits import MOST_LEAVING, Waits
+from headrace.schemas.config.model import DispatcherConfig
+from headrace.schemas.names import ModelName
+from support.dispatch import APPENDED_MS, LANE, Record, tenure, waiting
+
+ROOM = 100
+BYTES = 1_048_576
+M = ModelName("m")
+KNOWN_S = MEASURED_MS // 1000 + 1
+"""A kind is seen at the first look."""
+
+
+class Room:
+    """Queues with room for `ROOM` requests, and a clock that is moved."""
+
+    def __init__(self, window: int = 16_384) -> None:
+        limits = DispatcherConfig(
+            read_ahead_records=ROOM, read_ahead_bytes=BYTES, partition_window=window
+        )
+        self.now_ms = APPENDED_MS
+        self.queues = LaneQueues([LANE], 0.0)
+        self.waits = Waits(limits)
+        self.aside: list[Waiting] = []
+        metrics = Metrics(CollectorRegistry())
+        self.crowds = Crowds(limits, self.queues, self.waits, self._delay, metrics)
+
+    def _delay(self, waiting: Waiting, _now_ms: int) -> None:
+        self.aside.append(waiting)
+
+    def come(
+        self, count: int, *, tenant: str = "many", size: int = 1, owner: Tenure | None = None
+    ) -> None:
+        """Requests are read."""
+        for offset in range(count):
+            if owner is not None:
+                owner.admit(Record(offset=offset))
+            one = waiting(tenant=tenant, size=size, owner=owner, offset=offset)
+            one.deadline_ms = APPENDED_MS + 3_600_000
+            self.queues.push(one)
+
+    def go_on(self, seconds: int, *, picks: int = 0) -> None:
+        """Time goes on, and so many requests begin in each second."""
+        for _ in range(seconds):
+            for _ in range(picks):
+                self.queues.pick(M)
+            self.now_ms += 1000
+            self.crowds.turn(self.now_ms)
+
+    def waits_of(self) -> list[int]:
+        """How long each that was put aside is to wait, in ms."""
+        return [one.due_ms - self.now_ms for one in self.aside]
+
+
+def test_a_lane_with_room_is_left_alone() -> None:
+    room = Room()
+    room.come(ROOM // 2)
+    room.go_on(60)
+    assert room.aside == []
+
+
+def test_a_full_lane_that_goes_fast_is_left_alone() -> None:
+    room = Room()
+    for _ in range(30):
+        room.come(10)
+        room.go_on(1, picks=9)
+    room.come(ROOM - room.queues.records[LANE])
+    room.go_on(1, picks=9)
+    assert room.aside == []
+
+
+def test_a_slow_kind_keeps_what_it_needs_and_the_rest_waits_for_half_of_its_time() -> None:
+    room = Room()
+    room.come(ROOM)
+    room.go_on(KNOWN_S, picks=1)
+    # 89 are left, and begin one a second: 30 of them within half a minute.
+    assert room.queues.records[LANE] == SLOW_MS // 1000 == 30
+    assert len(room.aside) == 59
+    assert min(room.waits_of()) >= LEAST_MS
+    assert abs(max(room.waits_of()) - 45_000) < 1_500
+
+
+def test_those_that_follow_are_put_aside_for_longer() -> None:
+    room = Room()
+    room.come(ROOM)
+    room.go_on(KNOWN_S, picks=1)
+    first = max(room.waits_of())
+    room.aside.clear()
+    room.come(70)
+    room.go_on(1, picks=1)
+    assert first - 5_000 < min(room.waits_of()) < max(room.waits_of()) <= MOST_MS
+
+
+def test_a_kind_that_stands_still_keeps_few_and_looks_again_soon() -> None:
+    room = Room()
+    room.come(ROOM)
+    room.go_on(KNOWN_S)
+    assert 1 <= room.queues.records[LANE] <= ROOM // 10
+    assert set(room.waits_of()) == {SLOW_MS}
+
+
+def test_many_slow_kinds_leave_room_together() -> None:
+    room = Room()
+    for number in range(20):
+        room.come(ROOM // 20, tenant=f"t{number}")
+    room.go_on(KNOWN_S)
+    assert 0 < room.queues.records[LANE] <= ROOM * 3 // 4
+
+
+def test_a_kind_that_is_fast_stays_beside_one_that_is_slow() -> None:
+    room = Room()
+    slow = ModelName("slow")
+    for _ in range(ROOM - 20):
+        one = waiting(model="slow")
+        one.deadline_ms = APPENDED_MS + 3_600_000
+        room.queues.push(one)
+    for _ in range(20):
+        room.come(5, tenant="few")
+        room.go_on(1, picks=5)
+    assert {one.model for one in room.aside} == {slow}
+
+
+def test_large_bodies_are_put_aside_by_their_bytes() -> None:
+    room = Room()
+    room.come(20, size=BYTES // 20)
+    room.go_on(KNOWN_S)
+    assert room.queues.bytes[LANE] <= BYTES * 3 // 4
+
+
+def test_the_oldest_of_a_window_that_fills_are_put_aside_though_there_is_room() -> None:
+    """Each of them kept its partition from being read on, until its turn came."""
+    room, owner = Room(window=64), tenure()
+    room.come(40, owner=owner)
+    room.go_on(KNOWN_S)
+    assert sorted(one.offset for one in room.aside) == list(range(16))
+
+
+def test_nothing_is_put_aside_that_ends_soon_or_was_begun_and_no_more_than_may_leave() -> None:
+    room = Room()
+    room.come(ROOM)
+    every = next(iter(room.queues.kinds().values()))
+    for one in every[:50]:
+        one.started = True
+    for one in every[50:75]:
+        one.deadline_ms = APPENDED_MS + MEASURED_MS + LEAST_MS
+    room.waits.leaving = MOST_LEAVING - 5
+    room.go_on(KNOWN_S)
+    assert len(room.aside) == 5
+    assert not any(one.started for one in room.aside)

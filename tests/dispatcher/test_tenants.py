@@ -1,0 +1,78 @@
+"""Tenants take turns by their weights; nobody saves up, and nothing is lost count of."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from headrace.dispatcher.tenants import TenantQueues
+from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.names import Tenant
+from support.dispatch import APPENDED_MS, waiting
+
+
+def filled(counts: dict[str, int], weights: dict[str, float] | None = None) -> TenantQueues:
+    """So many requests of each tenant."""
+    named = {Tenant(name): weight for name, weight in (weights or {}).items()}
+    queues = TenantQueues(named)
+    for tenant, count in counts.items():
+        for _ in range(count):
+            queues.push(waiting(tenant=tenant), first=False)
+    return queues
+
+
+def picks(queues: TenantQueues, count: int) -> list[Tenant]:
+    """Whose the next `count` requests are."""
+    return [queues.pick().record.tenant for _ in range(count)]
+
+
+def test_one_request_of_a_tenant_does_not_wait_for_all_of_another() -> None:
+    queues = filled({"many": 100, "few": 1})
+    assert "few" in picks(queues, 2)
+
+
+def test_weights_are_shares() -> None:
+    queues = filled({"a": 400, "b": 400, "c": 400}, {"a": 2.5, "c": 0.25})
+    seen = Counter(picks(queues, 300))
+    assert abs(seen[Tenant("a")] - 200) <= 3
+    assert abs(seen[Tenant("b")] - 80) <= 2
+    assert abs(seen[Tenant("c")] - 20) <= 2
+
+
+def test_one_that_was_away_has_saved_nothing() -> None:
+    queues = filled({"a": 50, "b": 1})
+    picks(queues, 30)
+    for _ in range(20):
+        queues.push(waiting(tenant="b"), first=False)
+    assert abs(Counter(picks(queues, 20))[Tenant("b")] - 10) <= 1
+
+
+def test_a_retry_goes_first_and_what_was_put_aside_has_its_place_again() -> None:
+    queues = filled({"a": 2})
+    retry, aside = waiting(tenant="a"), waiting(tenant="a", offset=7)
+    retry.started = True
+    aside.source = structs.replace(aside.source, timestamp_ms=APPENDED_MS + 5)
+    queues.push(aside, first=True)
+    queues.push(retry, first=True)
+    assert queues.pick() is retry
+    picks(queues, 2)
+    assert queues.pick() is aside
+    assert not queues
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30), min_size=1),
+    st.dictionaries(st.sampled_from("abcd"), st.floats(0.001, 1000)),
+    st.integers(0, 3),
+)
+def test_each_request_is_picked_or_taken_once(
+    counts: dict[str, int], weights: dict[str, float], taken: int
+) -> None:
+    queues = filled(counts, weights)
+    every = set(map(id, queues))
+    out: list[Waiting] = queues.take(lambda one: one.record.tenant == "abcd"[taken])
+    while queues:
+        out.append(queues.pick())
+    assert len(out) == sum(counts.values())
+    assert set(map(id, out)) == every
