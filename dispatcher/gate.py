@@ -6,7 +6,7 @@ A shell around `credits`, `costs` and `routes`: it has the clock and tells the m
 from collections.abc import Callable, Mapping
 
 from headrace.dispatcher.breakers.board import Breakers
-from headrace.dispatcher.costs import Costs
+from headrace.dispatcher.costs import Costs, Unbounded
 from headrace.dispatcher.credits import Credits, Promise
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
@@ -19,8 +19,10 @@ from headrace.dispatcher.ports import CallEnd, Clock
 from headrace.dispatcher.routes import Routes
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.usage import used_by
+from headrace.dispatcher.verdicts import Fail
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import Config
+from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.settings import Limit, Verb
@@ -85,22 +87,26 @@ class Gatekeeper:
         holder = Holder(process, Timing(), self._mono_ms())
         self.credits = Credits(holder, self.flows, seats, governed)
 
-    def route(self, waiting: Waiting, now_ms: int) -> bool:
+    def route(self, waiting: Waiting, now_ms: int) -> Fail | None:
         """Put a request that is to be queued into a flow, if its model is governed.
 
-        False if it is larger than a limit, wherever it goes.
+        The answer to one that is larger than a limit wherever it goes, or has no bound where one is needed.
         """
         if waiting.model not in self._governed.models:
-            return True
+            return None
         if waiting.cost is None and self.counts_tokens(waiting):
             record = waiting.record
-            waiting.cost = self._costs.estimate(
-                waiting.model, record.tenant, waiting.endpoint, record.body
-            )
+            cost = self._costs.estimate(waiting.model, record.tenant, waiting.endpoint, record.body)
+            if isinstance(cost, Unbounded):
+                return Fail(Code.REQUEST_UNBOUNDED, cost.value)
+            waiting.cost = cost
         waiting.asked_ms = waiting.asked_ms or now_ms
         # The governor learns of it with the next report, which may be due at once now.
         self.credits.stirred()
-        return self.routes.lead(waiting, now_ms)
+        if self.routes.lead(waiting, now_ms):
+            return None
+        why = f"it is larger than what {waiting.model} may take in a minute"
+        return Fail(Code.REQUEST_EXCEEDS_LIMIT, why)
 
     def limit(self, limits: Mapping[str, Limit]) -> None:
         """Operators changed limits to these."""
@@ -161,13 +167,19 @@ class Gatekeeper:
 
     def settle(self, promise: Promise, waiting: Waiting, end: CallEnd) -> None:
         """See `Gate.settle`."""
-        used = used_by(end)
+        told = used_by(end)
+        whole = end.answered and end.status < 300
+        model, tenant = waiting.model, waiting.record.tenant
+        used = told
+        if used is None:
+            used = self._costs.guess(model, tenant, promise.units, end.text, whole=whole)
         if used is None:
             return
         self.credits.settle(promise, used, self._mono_ms())
-        if end.answered and end.status < 300:
-            record = waiting.record
-            self._costs.used(waiting.model, record.tenant, len(record.body), used)
+        if promise.ticket is not None:
+            self._metrics.tokens.settled(model, promise.units, used, told=told is not None)
+        if told is not None and whole and waiting.cost is not None:
+            self._costs.used(model, tenant, waiting.cost, told, end.text.size)
 
     def close(self, promise: Promise) -> None:
         """See `Gate.close`."""

@@ -144,14 +144,14 @@ class Dispatcher:
                 self._act(waiting, self._decide(waiting, now_ms, None if barred else deployment))
 
     def _push(self, waiting: Waiting, *, first: bool = False) -> None:
-        """Queue a request, unless it is larger than a limit: then it would wait for ever."""
+        """Queue a request, unless it can fit no limit: then it would wait for ever."""
         if self._brakes.hold(waiting, self._clock.now_ms()):
             return
-        if self._gates is None or self._gates.route(waiting, self._clock.now_ms()):
+        refusal = self._gates.route(waiting, self._clock.now_ms()) if self._gates else None
+        if refusal is None:
             self._queues.push(waiting, first=first)
         else:
-            why = f"it is larger than what {waiting.model} may take in a minute"
-            self._act(waiting, Fail(Code.REQUEST_EXCEEDS_LIMIT, why))
+            self._act(waiting, refusal)
 
     def _decide(self, waiting: Waiting, now_ms: int, on: DeploymentName | None = None) -> Before:
         return decide(

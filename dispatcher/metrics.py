@@ -9,6 +9,7 @@ from headrace.dispatcher.governor.pauses import Pauses
 from headrace.dispatcher.outcome import Ending, queue_ms
 from headrace.dispatcher.policy.signals import Signal, classify
 from headrace.dispatcher.ports import CallEnd
+from headrace.dispatcher.token_metrics import TokenMetrics
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.breakers import State
@@ -39,6 +40,7 @@ class Metrics:
         self._of_limits(registry)
         self._of_breakers(registry)
         self._of_now(registry)
+        self.tokens = TokenMetrics(registry)
 
     def _of_requests(self, registry: CollectorRegistry) -> None:
         def counter(name: str, what: str, *labels: str) -> Counter:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from headrace.dispatcher.costs import Text
 from headrace.dispatcher.source_record import SourceRecord
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.names import DeploymentName, Endpoint, RequestId
@@ -50,6 +51,8 @@ class CallEnd(msgspec.Struct, kw_only=True):
     """Of a stream: from its beginning to its first event, or to its end if there was none before."""
     usage: bytes = b""
     """What a stream told last of the tokens that it took (JSON), of a call that is `metered`."""
+    text: Text = Text()
+    """What came of the text of such a stream."""
     withheld: bool = False
     """The gate stayed closed: nothing was sent."""
     detail: str = ""

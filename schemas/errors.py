@@ -56,6 +56,7 @@ class Code(StrEnum):
     JOB_NOT_FOUND = "job_not_found"
     NOT_CANCELLABLE = "not_cancellable"
     REQUEST_EXCEEDS_LIMIT = "request_exceeds_limit"
+    REQUEST_UNBOUNDED = "request_unbounded"
     PREDICTED_WAIT_EXCEEDS_DEADLINE = "predicted_wait_exceeds_deadline"
     INTERNAL = "internal_error"
 
@@ -196,6 +197,10 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.NOT_CANCELLABLE: _bad(409, "The request has ended already; read its outcome."),
     Code.REQUEST_EXCEEDS_LIMIT: _bad(
         400, "Send less, or ask for fewer tokens: it is larger than a whole minute's limit."
+    ),
+    Code.REQUEST_UNBOUNDED: _bad(
+        400,
+        "State `max_tokens`; images, sounds and files need `models.*.media_tokens` in the configuration.",
     ),
     Code.PREDICTED_WAIT_EXCEEDS_DEADLINE: ErrorSpec(
         429,

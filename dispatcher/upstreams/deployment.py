@@ -91,8 +91,10 @@ class Deployment:
             answer = Answer(response, self._bounds, watch)
             if call.stream and 200 <= end.status < 300 and content_type.startswith(EVENT_STREAM):
                 reader = EventReader(metered=call.metered)
-                end.body, end.stream_error = await answer.stream(chunks, reader)
-                end.usage = reader.usage
+                try:
+                    end.body, end.stream_error = await answer.stream(chunks, reader)
+                finally:
+                    end.usage, end.text = reader.usage, reader.text
                 if end.stream_error:
                     end.status = status_for(read_object(end.stream_error))
             else:

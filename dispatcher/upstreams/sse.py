@@ -10,6 +10,9 @@ from typing import Final
 
 import msgspec
 
+from headrace.dispatcher.costs import Text
+from headrace.dispatcher.upstreams.deltas import text_of
+
 MAX_FEED_BYTES: Final = 65_536
 MAX_EVENT_BYTES: Final = 458_752
 """448 KiB: an event and the rest of one read fit one record of a reply topic (512 KiB)."""
@@ -26,6 +29,7 @@ class _Chunk(msgspec.Struct):
 
 class _MeteredChunk(_Chunk):
     usage: msgspec.Raw = msgspec.Raw(b"null")
+    choices: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
@@ -44,11 +48,12 @@ class EventReader:
         "error",
         "fault",
         "has_data",
+        "text",
         "usage",
     )
 
     def __init__(self, *, metered: bool = False) -> None:
-        """`metered`: look for `usage`, too."""
+        """`metered`: look for `usage` and text, too."""
         self.ended = False
         """`[DONE]` came."""
         self.error = b""
@@ -59,6 +64,8 @@ class EventReader:
         """An event with data came; before that there were only comments."""
         self.usage = b""
         """The last `usage` that an event told (JSON)."""
+        self.text = Text()
+        """That came, of one that is metered."""
         self._metered = metered
         self._rest = bytearray()
         self._searched = 0
@@ -131,11 +138,18 @@ class EventReader:
         except (msgspec.MsgspecError, RecursionError):
             self.fault = "not JSON"
             return
-        if isinstance(chunk, _MeteredChunk) and bytes(chunk.usage) != b"null":
-            self.usage = bytes(chunk.usage)
+        if isinstance(chunk, _MeteredChunk):
+            self._meter(chunk)
         error = bytes(chunk.error).strip()
         if error not in _NO_ERROR:
             self.error = error
+
+    def _meter(self, chunk: _MeteredChunk) -> None:
+        usage = bytes(chunk.usage)
+        if usage != b"null":
+            self.usage = usage
+        pieces, size = text_of(chunk.choices)
+        self.text = Text(self.text.pieces + pieces, self.text.size + size)
 
 
 def _plain_end(buffer: bytearray, start: int) -> int:

@@ -196,9 +196,15 @@ class ModelConfig(Section):
     retry: RetryConfig = RetryConfig()
     ambiguous: Literal["retry", "fail", "park"] = "retry"
     """What becomes of a call that a crash cut short after it may have reached the upstream."""
-    reserve: Literal["usual", "hard"] = "usual"
-    """Tokens that are reserved for an answer where tokens are limited: `hard` takes what the request
-    allows (`max_tokens`), `usual` what 95 % of the tenant's answers needed."""
+    reserve: Literal["estimate", "hard"] = "estimate"
+    """Tokens that are reserved for a request where tokens are limited: `estimate` by what the model's and
+    the tenant's answers needed, `hard` what it cannot exceed (docs/tokens.md)."""
+    most_output_tokens: Count | None = None
+    """The longest answer of the model; the bound of a request that states no `max_tokens`. With `reserve:
+    hard` and without it such a request is refused (`request_unbounded`)."""
+    media_tokens: Count | None = None
+    """Tokens of an image, a sound or a file. `reserve: hard` takes it for their bound, and refuses them
+    without it; `estimate` begins with it (1,500), then learns."""
     limits: Limits = Limits()
     """What all deployments of the model may be sent together."""
 

@@ -87,7 +87,7 @@ class Desk:
     def push(self, one: Waiting) -> None:
         if self.brakes.hold(one, self.clock_ms):
             return
-        if self.gates is None or self.gates.route(one, self.clock_ms):
+        if self.gates is None or self.gates.route(one, self.clock_ms) is None:
             self.queues.push(one)
         else:
             self.too_large.append(one)

@@ -34,7 +34,8 @@ MODELS = {
     "limited": {"limits": {"requests_per_minute": RPM}},
     "shared": {"limits": {"requests_per_minute": RPM}},
     "spare": {"limits": {"requests_per_minute": 600}},
-    "metered": {"limits": {"tokens_per_minute": 1_000}},
+    "metered": {"limits": {"tokens_per_minute": 1_400}},
+    "guessed": {"limits": {"tokens_per_minute": 1_400}},
 }
 
 
@@ -180,10 +181,29 @@ async def test_tokens_that_were_not_used_are_free_again(
         assert b"error" not in answer.body
 
 
+async def test_a_stream_that_does_not_tell_gives_back_what_was_not_seen(
+    running: Installation, client: Client, governor: ScriptedGovernor
+) -> None:
+    """Two of what each reserves are more than the limit."""
+    body = chat("silent stream", "guessed", stream=True)
+    for _ in range(4):
+        answer = await client.ask(body, headrace_timeout="20")
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+        assert b"error" not in answer.body
+        assert b"usage" not in answer.body
+
+
+async def test_a_request_without_a_bound_is_refused_where_limits_are_hard(
+    client: Client, governor: ScriptedGovernor
+) -> None:
+    answer = await client.ask(chat("how long", "metered"), headrace_timeout="600")
+    assert (answer.status, code(answer)) == (400, "request_unbounded")
+
+
 async def test_a_request_above_the_limit_is_refused_at_once(
     client: Client, governor: ScriptedGovernor
 ) -> None:
-    body = chat("too much", "metered", max_tokens=1_001)
+    body = chat("too much", "metered", max_tokens=1_401)
     answer = await client.ask(body, headrace_timeout="600")  # longer than this client waits
     assert (answer.status, code(answer)) == (400, "request_exceeds_limit")
 
