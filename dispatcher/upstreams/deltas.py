@@ -43,8 +43,12 @@ def text_of(choices: msgspec.Raw) -> tuple[int, int]:
         read = _choices.decode(choices)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0, 0
-    sizes = [_in_choice(one) for one in read or ()]
-    return sum(size > 0 for size in sizes), sum(sizes)
+    pieces = total = 0
+    for choice in read or ():
+        size = _in_choice(choice)
+        pieces += size > 0
+        total += size
+    return pieces, total
 
 
 def _in_choice(choice: _Choice) -> int:
@@ -55,13 +59,17 @@ def _in_choice(choice: _Choice) -> int:
     # Some upstreams have the same reasoning under both names.
     size += max(_length(delta.reasoning_content), _length(delta.reasoning))
     size += _length(delta.content) + _length(delta.refusal)
-    functions = [call.function for call in delta.tool_calls or ()]
-    for function in (*functions, delta.function_call):
-        if function is not None:
-            size += _length(function.arguments) + _length(function.name)
-    return size
+    for call in delta.tool_calls or ():
+        size += _in_function(call.function)
+    return size + _in_function(delta.function_call)
+
+
+def _in_function(function: _Function | None) -> int:
+    return _length(function.arguments) + _length(function.name) if function else 0
 
 
 def _length(text: msgspec.Raw) -> int:
+    if text is _NULL:
+        return 0  # by far the most fields of an event
     view = memoryview(text)
     return view.nbytes - 2 if view[0] == _QUOTE else 0

@@ -149,7 +149,8 @@ class EventReader:
         if usage != b"null":
             self.usage = usage
         pieces, size = text_of(chunk.choices)
-        self.text = Text(self.text.pieces + pieces, self.text.size + size)
+        if pieces:
+            self.text = Text(self.text.pieces + pieces, self.text.size + size)
 
 
 def _plain_end(buffer: bytearray, start: int) -> int:
