@@ -112,7 +112,7 @@ def _in_its_manner(record: RequestRecord, headers: HttpHeaders) -> RequestRecord
     if isinstance(told, Refusal):
         return told
     record.kind, record.not_before_ms = told.kind, told.not_before_ms
-    record.idempotency_key = told.key
+    record.idempotency_key, record.ambiguous = told.key, told.ambiguous
     return record
 
 

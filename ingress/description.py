@@ -109,6 +109,11 @@ def _wishes() -> list[Piece]:
         _header("headrace-timeout", "number", "Deadline in seconds from now."),
         _header("headrace-not-before", "string", "Not sent before: epoch ms or RFC 3339."),
         _header("headrace-delay", "number", "Not sent for so many seconds."),
+        _header(
+            "headrace-ambiguous",
+            "string",
+            "A call that a crash cut short: `retry`, `fail` or `park`.",
+        ),
     ]
 
 

@@ -1,8 +1,9 @@
 """How a request wants to be treated: headers that few requests carry, read purely.
 
 `Prefer: respond-async` (RFC 7240) makes a job of any request, `headrace-resume: true` keeps it and its
-answer beyond its connection, `headrace-not-before` or `headrace-delay` have it sent later, and an
-`Idempotency-Key` gives its repeats the same answer.
+answer beyond its connection, `headrace-not-before` or `headrace-delay` have it sent later,
+`headrace-ambiguous` says what becomes of a call that a crash cut short, and an `Idempotency-Key` gives
+its repeats the same answer.
 """
 
 import re
@@ -13,24 +14,31 @@ import msgspec
 
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
-from headrace.schemas.names import Kind
+from headrace.schemas.names import Ambiguous, Kind
 
 KEY = b"idempotency-key"
-HEADERS = frozenset((b"prefer", b"headrace-resume", b"headrace-not-before", b"headrace-delay", KEY))
+HEADERS = frozenset(
+    (
+        *(b"prefer", b"headrace-resume", b"headrace-not-before", b"headrace-delay"),
+        *(b"headrace-ambiguous", KEY),
+    )
+)
 """A request that carries none of these is plain, and costs one look."""
 
 MAX_KEY_BYTES = 255
+_AMBIGUOUS = {word.value.encode(): word for word in Ambiguous}
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
 class Manner(msgspec.Struct, frozen=True):
     """`kind` None: the request ends with its connection. `not_before_ms` 0: send it when it is its turn.
-    `key`: the idempotency key, empty for none.
+    `key`: the idempotency key, empty for none. `ambiguous` None: as its model's setting says.
     """
 
     kind: Kind | None = None
     not_before_ms: int = 0
     key: str = ""
+    ambiguous: Ambiguous | None = None
 
 
 def read(headers: Mapping[bytes, bytes], now_ms: int, deadline_ms: int) -> Manner | Refusal:
@@ -46,11 +54,16 @@ def read(headers: Mapping[bytes, bytes], now_ms: int, deadline_ms: int) -> Manne
     key = _key(headers)
     if isinstance(key, Refusal):
         return key
+    ambiguous = _ambiguous(headers)
+    if isinstance(ambiguous, Refusal):
+        return ambiguous
     if responds_later(headers.get(b"prefer", b"")):
-        return Manner(Kind.JOB, due_ms, key)
-    if key:
-        return Manner(Kind.KEYED, due_ms, key)
-    return Manner(Kind.RESUMABLE if resumable == b"true" else None, due_ms)
+        kind: Kind | None = Kind.JOB
+    elif key:
+        kind = Kind.KEYED
+    else:
+        kind = Kind.RESUMABLE if resumable == b"true" else None
+    return Manner(kind, due_ms, key, ambiguous)
 
 
 def _key(headers: Mapping[bytes, bytes]) -> str | Refusal:
@@ -65,6 +78,17 @@ def _key(headers: Mapping[bytes, bytes]) -> str | Refusal:
         return key
     message = f"An idempotency key is printable text of 1 to {MAX_KEY_BYTES} bytes."
     return Refusal(Code.INVALID_HEADER, message, KEY.decode())
+
+
+def _ambiguous(headers: Mapping[bytes, bytes]) -> Ambiguous | Refusal | None:
+    value = headers.get(b"headrace-ambiguous")
+    if value is None:
+        return None
+    return _AMBIGUOUS.get(value.strip().lower()) or Refusal(
+        Code.INVALID_HEADER,
+        "headrace-ambiguous is `retry`, `fail` or `park`.",
+        "headrace-ambiguous",
+    )
 
 
 def responds_later(prefer: bytes) -> bool:

@@ -11,7 +11,7 @@ from headrace.ingress.refusal import Refusal
 from headrace.schemas import keys
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import CATALOGUE, Code
-from headrace.schemas.names import Endpoint, InstanceId, RequestId, Tenant
+from headrace.schemas.names import Ambiguous, Endpoint, InstanceId, RequestId, Tenant
 from headrace.schemas.records import ReplyTo, RequestRecord
 
 NOW = 1_700_000_000_000
@@ -193,6 +193,12 @@ def test_a_tenant_uses_its_models_and_lanes_only() -> None:
     assert (
         refused(request({"model": "gpt-large"}, lane, policy=KEYED, caller=acme)) is Code.FORBIDDEN
     )
+
+
+def test_the_record_says_what_becomes_of_a_call_that_a_crash_cuts_short() -> None:
+    found = request(headers={b"headrace-ambiguous": b"park"})
+    assert isinstance(found, RequestRecord)
+    assert (found.ambiguous, found.kind) == (Ambiguous.PARK, None)
 
 
 def test_only_a_well_formed_traceparent_is_passed_on() -> None:

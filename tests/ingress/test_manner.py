@@ -6,7 +6,7 @@ from headrace.ingress import manner
 from headrace.ingress.manner import Manner
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
-from headrace.schemas.names import Kind
+from headrace.schemas.names import Ambiguous, Kind
 
 NOW_MS = 1_800_000_000_000
 DEADLINE_MS = NOW_MS + 60_000
@@ -61,11 +61,20 @@ def test_a_time_that_has_passed_is_now(header: str, value: str) -> None:
     assert read(**{header: value}) == Manner()
 
 
+@pytest.mark.parametrize("word", list(Ambiguous))
+def test_what_becomes_of_a_call_that_a_crash_cuts_short_may_be_told(word: Ambiguous) -> None:
+    assert read(headrace_ambiguous=f" {word.upper()}") == Manner(ambiguous=word)
+    keyed = read(headrace_ambiguous=word, idempotency_key="k1")
+    assert keyed == Manner(Kind.KEYED, key="k1", ambiguous=word)
+
+
 BAD = [
     ({"idempotency_key": ""}, Code.INVALID_HEADER, "idempotency-key"),
     ({"idempotency_key": "k" * 256}, Code.INVALID_HEADER, "idempotency-key"),
     ({"idempotency_key": "a\tb"}, Code.INVALID_HEADER, "idempotency-key"),
     ({"headrace_resume": "yes"}, Code.INVALID_HEADER, "headrace-resume"),
+    ({"headrace_ambiguous": "never"}, Code.INVALID_HEADER, "headrace-ambiguous"),
+    ({"headrace_ambiguous": ""}, Code.INVALID_HEADER, "headrace-ambiguous"),
     ({"headrace_delay": "-1"}, Code.INVALID_NOT_BEFORE, "headrace-delay"),
     ({"headrace_delay": "1e9"}, Code.INVALID_NOT_BEFORE, "headrace-delay"),
     ({"headrace_delay": ""}, Code.INVALID_NOT_BEFORE, "headrace-delay"),
