@@ -21,7 +21,7 @@ from headrace.cli.dlq.purge import purge as carry_out
 from headrace.cli.dlq.replays import Plan
 from headrace.cli.dlq.selection import Filter
 from headrace.cli.dlq.show import as_json, as_page, as_table
-from headrace.cli.dlq.tell import asker, bar, perform, told
+from headrace.cli.dlq.tell import asker, bar, perform, purge_as_json, told
 from headrace.cli.dlq.when import moment
 from headrace.cli.dlq.work import Order, newest, not_found, value_of
 from headrace.cli.roles import ConfigFile, problems_shown
@@ -151,17 +151,21 @@ def replay_command(
 @app.command("purge")
 def purge_command(
     config: ConfigFile,
+    *,
     before: Annotated[
         str, typer.Option(help="Letters older than this: an age like 7d, or a time.")
     ] = "",
     all_: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    output: OutputForm = Output.TABLE,
     reason: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     tenant: Annotated[str, typer.Option(hidden=True)] = "",
     model: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Delete old dead letters for good. Kafka deletes by place only, so there is no filter but the age.
+
+    With `--output json` it prints one object when it is over.
 
     Exit codes: 11 a filter that cannot be, 15 not confirmed.
     """
@@ -176,12 +180,17 @@ def purge_command(
             cut = asyncio.run(
                 measure(read, _moment(before, "--before") if before else None, progress)
             )
-        typer.echo(f"{cut.letters} dead letters, {cut.pending} of them never replayed")
-        if dry_run or not cut.ends:
-            return
-        asker(yes, "Delete")(cut.letters)
-        asyncio.run(carry_out(read, cut))
-        typer.echo("deleted")
+        as_text = output is Output.TABLE
+        if as_text:
+            typer.echo(f"{cut.letters} dead letters, {cut.pending} of them never replayed")
+        deletes = bool(cut.ends) and not dry_run
+        if deletes:
+            asker(yes, "Delete")(cut.letters)
+            asyncio.run(carry_out(read, cut))
+        if not as_text:
+            typer.echo(purge_as_json(cut, dry_run=dry_run, deleted=deletes))
+        elif deletes:
+            typer.echo("deleted")
 
 
 def _filter(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from headrace.cli.dlq.errors import DlqError, NotConfirmed, NothingChosen
+from headrace.cli.dlq.purge import Cut
 from headrace.cli.dlq.replays import HINTS, Replay
 from headrace.cli.dlq.selection import place_of
 from headrace.cli.dlq.show import printable
@@ -64,6 +65,17 @@ def _line(done: Done, order: Order, output: Output) -> str:
     return (
         f"{'would be ' if order.dry_run else ''}replayed  {printable(letter.id)}{renamed}  to {to}"
     )
+
+
+def purge_as_json(cut: Cut, *, dry_run: bool, deleted: bool) -> str:
+    """One object. `never_replayed` counts among `letters`; `deleted` false: nothing was changed."""
+    row = {
+        "letters": cut.letters,
+        "never_replayed": cut.pending,
+        "dry_run": dry_run,
+        "deleted": deleted,
+    }
+    return orjson.dumps(row).decode()
 
 
 def asker(agreed: bool, verb: str) -> Callable[[int], None]:

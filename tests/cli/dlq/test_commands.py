@@ -213,7 +213,13 @@ async def test_purge_deletes_all_or_by_age_and_counts_first(desk: Desk) -> None:
     assert (code, printed) == (0, b"2 dead letters, 1 of them never replayed\n")
     assert (await desk.dlq("purge", "--all"))[0] == 15
     assert len(await desk.rows("list")) == 2
-    assert (await desk.dlq("purge", "--all", "--yes"))[0] == 0
+    assert await desk.rows("purge", "--all", "--dry-run") == [
+        {"letters": 2, "never_replayed": 1, "dry_run": True, "deleted": False}
+    ]
+    assert (await desk.dlq("purge", "--all", "--output", "json"))[:2] == (15, b"")
+    assert await desk.rows("purge", "--all", "--yes") == [
+        {"letters": 2, "never_replayed": 1, "dry_run": False, "deleted": True}
+    ]
     assert await desk.rows("list") == []
 
 
