@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from headrace.cli.main import ENTRIES, load
@@ -46,14 +46,16 @@ def _metrics_table(registry: CollectorRegistry) -> str:
     families = sorted(registry.collect(), key=lambda family: family.name)
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = ", ".join(f"`{label}`" for label in _labels(registry, family.name))
+        labels = ", ".join(f"`{label}`" for label in _labels(registry, family))
         rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
     return "\n".join(rows) + "\n"
 
 
-def _labels(registry: CollectorRegistry, name: str) -> Iterable[str]:
-    collector: Collector | None = registry._names_to_collectors.get(name)  # noqa: SLF001
-    return getattr(collector, "_labelnames", ())
+def _labels(registry: CollectorRegistry, family: Metric) -> Iterable[str]:
+    """Known to the family where a collector of ours makes it, or else to the metric that it is of."""
+    collector: Collector | None = registry._names_to_collectors.get(family.name)  # noqa: SLF001
+    source = family if hasattr(family, "_labelnames") else collector
+    return getattr(source, "_labelnames", ())
 
 
 def commands_page() -> str:
