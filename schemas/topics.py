@@ -17,8 +17,14 @@ TIERS: dict[str, int] = {"1s": 1_000, "10s": 10_000, "1m": 60_000, "10m": 600_00
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
-COMPACTED = {"cleanup_policy": "compact"}
-"""The last record of each key is kept for good."""
+COMPACTED = {
+    "cleanup_policy": "compact",
+    "segment_ms": "600000",
+    "min_cleanable_dirty_ratio": "0.1",
+    "max_compaction_lag_ms": "1800000",
+}
+"""The last record of each key is kept for good. Whoever starts reads all that is there, and the segment that
+is written to is never compacted: so short ones, compacted within half an hour however little they hold."""
 HOUR_MS = 3_600_000
 RECORD_BYTES = 4 * 1024 * 1024
 TENANT_SPREAD = 8

@@ -88,8 +88,8 @@ def topics_page() -> str:
         "Topics",
         "With the default configuration; `headrace topics plan` shows yours. What lanes keep is the",
         "longest deadline and a day, at least two days. All have the broker's append time. Those that",
-        "keep the last of each key have `cleanup.policy=compact`, the others segments of a twelfth of what",
-        "is kept.",
+        "keep the last of each key have `cleanup.policy=compact`, segments of 10 minutes, and are compacted",
+        "within 30; the others have segments of a twelfth of what is kept.",
         "",
         *table(("topic", "partitions", "kept", "longest record", "what"), rows),
     )

@@ -89,6 +89,17 @@ def test_every_topic_has_the_brokers_time_and_the_configured_copies() -> None:
         assert spec.replication == 3
 
 
+def test_what_keeps_the_last_of_each_key_is_compacted_while_it_is_small() -> None:
+    names = Topics("headrace.")
+    specs = {spec.name: spec.config for spec in topic_specs(default_config())}
+    compacted = {name for name, told in specs.items() if told["cleanup.policy"] == "compact"}
+    assert compacted == {names.settings, names.breakers}
+    for name in compacted:
+        assert specs[name]["segment.ms"] == "600000"
+        assert specs[name]["min.cleanable.dirty.ratio"] == "0.1"
+        assert specs[name]["max.compaction.lag.ms"] == "1800000"
+
+
 def test_delay_tiers_grow() -> None:
     assert all(short < long for short, long in pairwise(TIERS.values()))
 
