@@ -80,6 +80,12 @@ def test_the_broker_is_the_one_that_runs_without_docker() -> None:
     assert services()["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
 
 
+def test_an_open_transaction_holds_a_lane_for_ten_seconds_at_most() -> None:
+    # The setting's name as the image's start script makes it.
+    longest_ms = services()["kafka"]["environment"]["KAFKA_TRANSACTION_MAX_TIMEOUT_MS"]
+    assert longest_ms == "10000"
+
+
 def test_our_image_has_the_version_of_the_package() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert {services()[name]["image"] for name in OURS} == {f"headrace:{version}"}
