@@ -13,7 +13,7 @@ from headrace.dispatcher.kafka.directory import Directory
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.outcome import cancelled
+from headrace.dispatcher.outcome import cancelled, opening
 from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.policy.ambiguous import AmbiguousPolicy
 from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward, Upstream
@@ -23,7 +23,6 @@ from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.names import Ambiguous, DeploymentName, ModelName, RequestId
 from headrace.schemas.records import ReplyTo
-from headrace.schemas.replies import Reply
 
 ANNOUNCED_S = 0.01
 """Longer than the journal gathers entries: what kills later than that is known to have begun."""
@@ -232,7 +231,7 @@ class Attempts:
         address = waiting.record.reply
         if not waiting.stream or address is None:
             return None
-        base = Reply(id=waiting.id, body=b"", attempt=waiting.attempt, instance=address.instance)
+        base = opening(waiting, address, deployment)
         loop = asyncio.get_running_loop()
         stream = self._replies.open(
             address,

@@ -9,6 +9,8 @@ from headrace.dispatcher.ports import CallEnd
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import CATALOGUE, Code, error_body
 from headrace.schemas.names import DeploymentName, Outcome
+from headrace.schemas.records import ReplyTo
+from headrace.schemas.replies import Reply
 
 PASSED_ON = frozenset(
     (
@@ -149,6 +151,18 @@ def event(
             request_bytes=waiting.size,
             answer_bytes=0 if ending is None else len(ending.body),
         )
+    )
+
+
+def opening(waiting: Waiting, address: ReplyTo, deployment: DeploymentName) -> Reply:
+    """What is known of a stream when its call begins."""
+    return Reply(
+        id=waiting.id,
+        body=b"",
+        attempt=waiting.attempt,
+        instance=address.instance,
+        queue_ms=queue_ms(waiting),
+        upstream=deployment,
     )
 
 

@@ -101,14 +101,22 @@ def put(headers: HttpHeaders, limits: HttpHeaders) -> HttpHeaders:
     return [one for one in headers if one[0] not in names] + limits
 
 
-def stream_headers(request_id: RequestId) -> HttpHeaders:
-    """Headers of a stream: nothing is known yet of who will answer it."""
-    return [
+def stream_headers(
+    request_id: RequestId, attempts: int = 0, queue_ms: int | None = None, upstream: str = ""
+) -> HttpHeaders:
+    """Headers of a stream, with what is known of its answer; without `upstream` nothing is yet."""
+    headers: HttpHeaders = [
         (b"content-type", EVENT_STREAM),
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),
         (b"x-request-id", request_id.encode()),
     ]
+    if upstream:
+        headers.append((b"headrace-attempts", b"%d" % attempts))
+        headers.append((b"headrace-upstream", upstream.encode()))
+        if queue_ms is not None:
+            headers.append((b"headrace-queue-ms", b"%d" % queue_ms))
+    return headers
 
 
 def _hints(code: str, retry_after_s: float, again: bool | None = None) -> HttpHeaders:

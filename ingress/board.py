@@ -207,6 +207,8 @@ class ReplyBoard:
         if reply.final:
             self._finish(waiter, reply)
             return
+        if waiter.next_seq == 1:
+            waiter.queue_ms, waiter.upstream = reply.queue_ms, reply.upstream
         waiter.next_seq += 1
         if not self._room(waiter, len(reply.body)):
             return

@@ -37,13 +37,10 @@ async def relay(
             first_byte_seen = True
             metrics.first_token(monotonic() - started)
         if not committed:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": 200,
-                    "headers": answer.stream_headers(waiter.id),
-                }
+            head = answer.stream_headers(
+                waiter.id, waiter.attempt, waiter.queue_ms, waiter.upstream
             )
+            await send({"type": "http.response.start", "status": 200, "headers": head})
             committed = True
         if not listener.write_part(chunk):
             await send_part(send, chunk)

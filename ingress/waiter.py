@@ -42,12 +42,14 @@ class Waiter:
         "parts",
         "party",
         "passed",
+        "queue_ms",
         "ready",
         "settled",
         "source",
         "stream",
         "tick",
         "touched_at",
+        "upstream",
         "waits_until",
     )
 
@@ -77,6 +79,9 @@ class Waiter:
         """True when a waiting stream should get a comment."""
         self.attempt = 0
         self.source = b""
+        self.queue_ms = 0
+        """Told by a stream's first chunk, as `upstream`, the deployment."""
+        self.upstream = ""
         self.next_seq = 1
         self.ready: deque[bytes] | None = deque() if stream else None
         self.early: dict[int, Reply] | None = None

@@ -42,7 +42,10 @@ _OUTCOMES = {word.value.encode(): word for word in Outcome}
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """One reply record. Chunks fill only the first six fields; the rest describes a final."""
+    """One reply record. Chunks fill only the first six fields; the rest describes a final.
+
+    The first chunk also tells `queue_ms` and `upstream`, for whoever answers before the final is there.
+    """
 
     id: RequestId
     body: bytes
@@ -83,7 +86,16 @@ def encode(reply: Reply, source: bytes) -> list[tuple[str, bytes]]:
         out.append(("headrace-reply-instance", reply.instance.encode()))
     if reply.final:
         out += _final(reply)
+    elif reply.upstream and reply.seq == 1:
+        out += _begun(reply)
     return out
+
+
+def _begun(reply: Reply) -> list[tuple[str, bytes]]:
+    return [
+        ("headrace-queue-ms", b"%d" % reply.queue_ms),
+        ("headrace-upstream", reply.upstream.encode()),
+    ]
 
 
 def _final(reply: Reply) -> list[tuple[str, bytes]]:
@@ -93,8 +105,7 @@ def _final(reply: Reply) -> list[tuple[str, bytes]]:
         _OUTCOME[reply.outcome] if reply.outcome else _NO_OUTCOME,
         ("content-type", reply.content_type),
         ("headrace-attempt-count", b"%d" % reply.attempts),
-        ("headrace-queue-ms", b"%d" % reply.queue_ms),
-        ("headrace-upstream", reply.upstream.encode()),
+        *_begun(reply),
     ]
     if reply.whole:
         out.append(_WHOLE)
@@ -125,6 +136,8 @@ def decode(value: bytes | None, headers: Headers) -> Reply:
         )
         if get("headrace-final") == b"1":
             _read_final(reply, known)
+        elif reply.seq == 1:
+            _read_begun(reply, known)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MalformedRecord("reply_header_invalid", repr(error)) from error
     return reply
@@ -138,8 +151,7 @@ def _read_final(reply: Reply, known: dict[str, bytes]) -> None:
     reply.outcome = _OUTCOMES[outcome] if outcome else None
     reply.content_type = get("content-type", b"application/json")
     reply.attempts = int(get("headrace-attempt-count", b"0"))
-    reply.queue_ms = int(get("headrace-queue-ms", b"0"))
-    reply.upstream = _upstream(get("headrace-upstream", b""))
+    _read_begun(reply, known)
     reply.upstream_headers = get("headrace-upstream-headers", b"")
     reply.whole = "headrace-whole" in known
     if "headrace-code" in known:
@@ -149,6 +161,11 @@ def _read_final(reply: Reply, known: dict[str, bytes]) -> None:
     if "headrace-part" in known:
         i, _, n = known["headrace-part"].partition(b"/")
         reply.part = (int(i), int(n))
+
+
+def _read_begun(reply: Reply, known: dict[str, bytes]) -> None:
+    reply.queue_ms = int(known.get("headrace-queue-ms", b"0"))
+    reply.upstream = _upstream(known.get("headrace-upstream", b""))
 
 
 class Cancel(msgspec.Struct, frozen=True):

@@ -29,7 +29,10 @@ class ReplyStream:
     def __init__(
         self, replies: "Replies", address: ReplyTo, base: Reply, ended: Callable[[], object]
     ) -> None:
-        """`ended` is called, once, when the stream cannot be written any more."""
+        """`base`: what its chunks have in common, and what the first of them tells besides.
+
+        `ended` is called, once, when the stream cannot be written any more.
+        """
         self._replies = replies
         self._address = address
         self._base = base
@@ -78,6 +81,8 @@ class ReplyStream:
             attempt=base.attempt,
             instance=base.instance,
         )
+        if not self._queued:
+            reply.queue_ms, reply.upstream = base.queue_ms, base.upstream
         if self._replies.queue(self, self._address, reply):
             self._queued += 1
         else:

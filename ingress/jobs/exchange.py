@@ -180,7 +180,7 @@ class Exchange:
 
     async def _replay(self, asked: Asked, row: Row) -> None:
         """The stream as its first client got it: the upstream's bytes, without ids."""
-        headers = [*answer.stream_headers(row.id), REPLAYED]
+        headers = [*view.stream_head(row), REPLAYED]
         await asked.send({"type": "http.response.start", "status": 200, "headers": headers})
         tail = Tail(self._sources, row, EventStream(plain=True), asked.listener)
         async with contextlib.aclosing(tail.pieces()) as pieces:

@@ -153,7 +153,7 @@ class JobRoutes:
                 await self._refuse(Refusal(Code.INVALID_HEADER, message, "last-event-id"), send)
                 return
         await self._interest.show(row)
-        head = answer.stream_headers(row.id)
+        head = view.stream_head(row)
         await send({"type": "http.response.start", "status": 200, "headers": head})
         tail = Tail(self._s, row, EventStream(after), listener)
         async with contextlib.aclosing(tail.pieces()) as pieces:

@@ -4,7 +4,7 @@ import base64
 
 import msgspec
 
-from headrace.ingress.answer import Answer
+from headrace.ingress.answer import Answer, HttpHeaders, stream_headers
 from headrace.ingress.index import Row
 from headrace.ingress.index.row import Pieces
 from headrace.schemas.errors import CATALOGUE, Code, OpenAIError
@@ -99,6 +99,14 @@ def shown(row: Row, body: bytes, status: int, *more: tuple[bytes, bytes]) -> Ans
         *more,
     ]
     return Answer(status, headers, body)
+
+
+def stream_head(row: Row) -> HttpHeaders:
+    """Headers of its events: from the first chunk on they say who answers."""
+    if row.chunks is None and not row.ended:
+        return stream_headers(row.id)
+    queue_ms = row.queue_ms if row.ended else None
+    return stream_headers(row.id, row.attempts, queue_ms, row.upstream)
 
 
 class _ErrorBody(msgspec.Struct):

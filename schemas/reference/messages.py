@@ -101,11 +101,11 @@ MARK = Message(
 CHUNK = Message(
     "chunk",
     "A piece of a streamed answer",
-    "In the order of `headrace-seq`; all of one attempt.",
+    "In the order of `headrace-seq`; all of one attempt. The first tells who answers.",
     "The request id.",
     "Server-sent events as the upstream sent them; a piece may end anywhere.",
     (*_EVENT, H.SEQ, H.ATTEMPT),
-    (H.REPLY_INSTANCE,),
+    (H.REPLY_INSTANCE, H.QUEUE_MS, H.UPSTREAM),
     REPLY_TYPE,
 )
 FINAL = Message(

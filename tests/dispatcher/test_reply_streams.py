@@ -8,8 +8,8 @@ import pytest
 from headrace.dispatcher.kafka import replies
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
-from headrace.schemas.names import RequestId
-from headrace.schemas.records import ReplyTo
+from headrace.schemas.names import DeploymentName, RequestId
+from headrace.schemas.records import Headers, ReplyTo
 from headrace.schemas.replies import Reply
 from headrace.telemetry.logs import get_log
 from support.eventually import eventually
@@ -20,12 +20,16 @@ class Chunks:
 
     def __init__(self, *refused: bytes) -> None:
         self.taken: list[bytes] = []
+        self.told: list[dict[str, bytes]] = []
         self._refused = refused
 
-    async def post(self, _topic: str, value: bytes, **_: object) -> "asyncio.Future[None]":
+    async def post(
+        self, _topic: str, value: bytes, *, headers: Headers, **_: object
+    ) -> "asyncio.Future[None]":
         if value in self._refused:
             raise Undeliverable("no such topic")
         self.taken.append(value)
+        self.told.append(dict(headers))
         ack = asyncio.get_running_loop().create_future()
         ack.set_result(None)
         return ack
@@ -97,3 +101,15 @@ async def test_a_chunk_that_kafka_refuses_ends_its_stream_and_holds_up_no_other(
     assert chunks.taken == [b"1", b"whole"]
     assert (broken.chunks, other.chunks) == (1, 1)
     await eventually(lambda: ended == ["broken"])
+
+
+async def test_a_stream_tells_with_its_first_chunk_who_answers_and_how_long_it_waited() -> None:
+    chunks = Chunks()
+    written = answers(chunks)
+    base = Reply(id=RequestId("r"), body=b"", queue_ms=7, upstream=DeploymentName("east"))
+    one = written.open(ReplyTo("answers"), base, list)
+    one.forward(b"1")
+    one.forward(b"2")
+    await drained(written, one)
+    upstreams = [told.get("headrace-upstream") for told in chunks.told]
+    assert (upstreams, chunks.told[0]["headrace-queue-ms"]) == ([b"east", None], b"7")

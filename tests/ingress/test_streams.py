@@ -32,6 +32,8 @@ async def test_a_stream_comes_as_it_was_sent(stand_up: Any) -> None:
     response = await stand.http.post("/v1/chat/completions", json=BODY | {"stream": True})
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.content == b"".join(CHUNKS) + DONE
+    told = [response.headers[f"headrace-{name}"] for name in ("attempts", "queue-ms", "upstream")]
+    assert told == ["1", "0", "east"]
 
 
 async def test_a_stream_that_fails_before_its_first_byte_is_an_http_error(stand_up: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.headers import H
-from headrace.schemas.names import Outcome, RequestId
+from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import Headers, MalformedRecord
 from headrace.schemas.replies import Cancel, Reply, decode, decode_cancel, encode, encode_cancel
 from support.contract import CHUNKS, FINALS
@@ -26,6 +26,14 @@ def test_what_was_written_is_read_again(reply: Reply) -> None:
 def test_a_chunk_says_nothing_about_the_end() -> None:
     names = {name for name, _ in encode(Reply(id=RequestId("r-1"), body=b"data: 1"), b"d")}
     assert not names & {H.FINAL, H.STATUS, H.OUTCOME, H.PART}
+
+
+def test_the_first_chunk_alone_tells_who_answers() -> None:
+    told = Reply(id=RequestId("r-1"), body=b"data: 1", queue_ms=7, upstream=DeploymentName("east"))
+    first = decode(told.body, encode(told, b""))
+    assert (first.queue_ms, first.upstream) == (7, "east")
+    told.seq = 2
+    assert not {name for name, _ in encode(told, b"d")} & {H.QUEUE_MS, H.UPSTREAM}
 
 
 def test_each_part_of_a_long_answer_tells_its_number_and_the_status() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 
+import msgspec
 import pytest
 
 from headrace.ingress.index import Row
@@ -52,6 +53,14 @@ def test_a_job_that_runs_tells_its_attempt() -> None:
     running = Running(tenant=TENANT, id=ID, attempt=2, deployment="east", source="d")
     shown = json.loads(view.job(row(running)))
     assert (shown["state"], shown["attempts"], shown["upstream"]) == ("running", 2, "east")
+
+
+def test_a_followed_stream_says_who_answers_once_that_can_change_no_more() -> None:
+    running = Running(tenant=TENANT, id=ID, attempt=2, deployment="east", source="d")
+    assert b"headrace-upstream" not in dict(view.stream_head(row(running)))
+    begun = dict(view.stream_head(row(msgspec.structs.replace(running, chunks=(0, 5)))))
+    assert (begun[b"headrace-upstream"], begun[b"headrace-attempts"]) == (b"east", b"2")
+    assert b"headrace-queue-ms" not in begun
 
 
 @pytest.mark.parametrize("status", [200, 400])
