@@ -90,6 +90,33 @@ def test_the_lock_hashes_everything_and_names_no_host(name: str) -> None:
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
+def test_the_readme_prints_every_promise() -> None:
+    printed = re.findall(r"^\| (P\d+) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert printed == [f"P{number}" for number in range(1, 16)]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [path for path in committed() if path.suffix == ".md"]
+    lost = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", page.read_text("utf-8"))
+        if not _found(page, link)
+    ]
+    assert not lost
+
+
+def _found(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    if not target.exists():
+        return False
+    if not anchor:
+        return True
+    headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}
+
+
 def test_no_committed_file_names_a_machine() -> None:
     private = re.compile(r"/root/|/home/(?!nonroot)\w+/|file:///|https?://[^/\s\"'@]+:[^/\s@{$]+@")
     found = [
