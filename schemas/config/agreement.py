@@ -11,7 +11,7 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
-from headrace.schemas.config.finding import Finding, Plain, deployments, listed, section
+from headrace.schemas.config.finding import Finding, Plain, deployments, is_true, listed, section
 from headrace.schemas.config.keypath import KeyPath
 from headrace.schemas.config.limit_agreement import limits_agree
 
@@ -90,7 +90,7 @@ def _keys_are_told_apart(tree: Plain) -> Iterator[Finding]:
 def _passwords_travel_hidden(tree: Plain) -> Iterator[Finding]:
     security = section(section(tree, "kafka"), "security")
     exposed = security.get("protocol") == "SASL_PLAINTEXT"
-    if exposed and not (_true(security, "allow_insecure") or _true(tree, "development")):
+    if exposed and not (is_true(security, "allow_insecure") or is_true(tree, "development")):
         message = "sends the password without TLS; use SASL_SSL, or set allow_insecure: true"
         yield Finding(("kafka", "security", "protocol"), message)
     for index, deployment in deployments(tree):
@@ -103,17 +103,13 @@ def _passwords_travel_hidden(tree: Plain) -> Iterator[Finding]:
 
 def _open_is_for_development(tree: Plain) -> Iterator[Finding]:
     host = str(section(tree, "ingress").get("listen", "0.0.0.0")).rpartition(":")[0]  # noqa: S104
-    guarded = section(tree, "auth").get("mode") == "keys" or _true(tree, "development")
+    guarded = section(tree, "auth").get("mode") == "keys" or is_true(tree, "development")
     if not guarded and not _is_loopback(host.strip("[]")):
         yield Finding(("auth", "mode"), "open: whoever reaches the port may call", fatal=False)
 
 
 def _unknown(path: KeyPath, message: str, word: str, known: Collection[str]) -> Finding:
     return Finding(path, message + did_you_mean(word, known), ProblemCode.UNKNOWN_NAME)
-
-
-def _true(tree: Plain, key: str) -> bool:
-    return str(tree.get(key)).lower() == "true"
 
 
 def _is_loopback(host: str | None) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headrace.schemas.config.errors import ProblemCode
 from headrace.schemas.config.keypath import KeyPath, spell
+from headrace.schemas.config.section import fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,13 @@ def deployments(tree: Plain) -> list[tuple[int, Plain]]:
 
 
 def number(said: Plain, key: str) -> float | None:
-    """The number at `key`, which a document holds as text; None: it is something else."""
+    """The number at `key`, which a document holds as text, or the percentage; None: something else."""
     try:
-        return float(str(said.get(key)))
+        return float(str(fraction(said.get(key))))
     except ValueError:
         return None
+
+
+def is_true(said: Plain, key: str) -> bool:
+    """Whether `key` says so."""
+    return str(said.get(key)).lower() == "true"

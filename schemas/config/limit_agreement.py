@@ -1,43 +1,72 @@
 """Where limits must agree: a part cannot be above the whole, and lanes cannot reserve more than there is."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
 
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
-from headrace.schemas.config.finding import Finding, Plain, deployments, number, section
+from headrace.schemas.config.finding import (
+    Finding,
+    Plain,
+    deployments,
+    is_true,
+    listed,
+    number,
+    section,
+)
 from headrace.schemas.config.keypath import KeyPath
+from headrace.schemas.config.limit_bounds import bound, pools_bound, upstream_bound
 from headrace.schemas.config.limits import SHARED
+from headrace.schemas.config.section import MOST_RESERVED
 
-MOST_RESERVED = 0.9
 MOST_RESERVES = 4
 """Each set of those who have a reserve is a limit of its own."""
 
 
 def limits_agree(tree: Plain) -> Iterator[Finding]:
     """Everything in which limits contradict one another."""
+    yield from _pools(tree)
+    yield from _models(tree)
+    yield from _deployments(tree)
+    yield from _tenants(tree)
+    yield from _reserves(tree)
+
+
+def _pools(tree: Plain) -> Iterator[Finding]:
     pools = section(tree, "pools")
+    members = {str(deployment.get("pool")) for _, deployment in deployments(tree)}
     for name in pools:
-        limits = section(section(pools, name), "limits")
-        yield from _parts(limits, ("pools", name, "limits"))
+        yield from _parts(section(section(pools, name), "limits"), ("pools", name, "limits"))
+        if name not in members:
+            yield Finding(("pools", name), "no deployment is in it")
+
+
+def _models(tree: Plain) -> Iterator[Finding]:
     models = section(tree, "models")
-    for name in models:
-        limits = section(section(models, name), "limits")
-        yield from _parts(limits, ("models", name, "limits"))
+    for model in models:
+        limits, path = section(section(models, model), "limits"), ("models", model, "limits")
+        yield from _parts(limits, path)
+        for name in SHARED:
+            most = pools_bound(tree, name, model)
+            yield from _within(limits, name, most, path, "what the pools of its deployments allow")
+
+
+def _deployments(tree: Plain) -> Iterator[Finding]:
+    pools, models = section(tree, "pools"), section(tree, "models")
     for index, deployment in deployments(tree):
-        limits = section(deployment, "limits")
-        yield from _parts(limits, ("deployments", index, "limits"))
-        yield from _adaptive(limits, ("deployments", index, "limits"))
+        limits, path = section(deployment, "limits"), ("deployments", index, "limits")
+        yield from _parts(limits, path)
+        yield from _adaptive(limits, path)
         pool = deployment.get("pool")
         if isinstance(pool, str) and pool not in pools:
             message = f"no pool is called {pool}" + did_you_mean(pool, [str(one) for one in pools])
             yield Finding(("deployments", index, "pool"), message, ProblemCode.UNKNOWN_NAME)
         elif isinstance(pool, str):
             whole = section(section(pools, pool), "limits")
-            yield from _below(limits, whole, ("deployments", index, "limits"), f"the pool {pool}")
+            yield from _below(limits, whole, path, f"the pool {pool}")
         model = str(deployment.get("model"))
         whole = section(section(models, model), "limits")
-        yield from _below(limits, whole, ("deployments", index, "limits"), f"the model {model}")
-    yield from _tenants(tree)
-    yield from _reserves(tree)
+        yield from _below(limits, whole, path, f"the model {model}")
 
 
 def _parts(limits: Plain, path: KeyPath) -> Iterator[Finding]:
@@ -51,7 +80,7 @@ def _parts(limits: Plain, path: KeyPath) -> Iterator[Finding]:
 
 def _adaptive(limits: Plain, path: KeyPath) -> Iterator[Finding]:
     """What is learned has a bound that is configured."""
-    if str(limits.get("adaptive")).lower() != "true":
+    if not is_true(limits, "adaptive"):
         return
     most, least = number(limits, "concurrency"), number(limits, "adaptive_least")
     if most is None:
@@ -62,16 +91,34 @@ def _adaptive(limits: Plain, path: KeyPath) -> Iterator[Finding]:
 
 def _below(limits: Plain, whole: Plain, path: KeyPath, of: str) -> Iterator[Finding]:
     for name in SHARED:
-        part, most = number(limits, name), number(whole, name)
-        if part is not None and most is not None and part > most:
-            yield Finding((*path, name), f"is above that of {of}, {most:.0f}")
+        most, by = bound(whole, name)
+        yield from _within(limits, name, most, path, f"{'that' if by == name else by} of {of}")
+
+
+def _within(limits: Plain, name: str, most: float, path: KeyPath, of: str) -> Iterator[Finding]:
+    part = number(limits, name)
+    if part is not None and part > most:
+        yield Finding((*path, name), f"is above {of}, {most:.0f}")
 
 
 def _tenants(tree: Plain) -> Iterator[Finding]:
+    """A tenant may use several deployments: its limits may be above those of one."""
     tenants = section(tree, "tenants")
     for tenant in tenants:
-        limits = section(section(tenants, tenant), "limits")
-        yield from _parts(limits, ("tenants", tenant, "limits"))
+        said = section(tenants, tenant)
+        limits, path = section(said, "limits"), ("tenants", tenant, "limits")
+        yield from _parts(limits, path)
+        models = _usable(tree, said)
+        for name in SHARED:
+            most = upstream_bound(tree, name, models) if models else math.inf
+            yield from _within(limits, name, most, path, "what all that it may use allows")
+
+
+def _usable(tree: Plain, tenant: Plain) -> Collection[str]:
+    """Models that are served and that a tenant may use."""
+    globs = listed(tenant, "models") if "models" in tenant else ["*"]
+    served = {str(deployment.get("model")) for _, deployment in deployments(tree)}
+    return {model for model in served if any(fnmatchcase(model, str(glob)) for glob in globs)}
 
 
 def _reserves(tree: Plain) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from headrace.schemas.config.section import (
     Name,
     Seconds,
     Section,
+    Share,
     TenantKey,
     conflict,
 )
@@ -103,9 +104,6 @@ class DispatcherConfig(Section):
         return self
 
 
-Share = Annotated[float, Field(ge=0, le=0.9)]
-
-
 class LaneConfig(Section):
     """One lane; the order of the lanes is their priority."""
 
@@ -114,7 +112,7 @@ class LaneConfig(Section):
     longest_s: Seconds | None = None
     """Longest deadline that a client may ask for; default: a day, or `deadline_s` if longer."""
     reserve: Share = 0
-    """Share of every limit that the other lanes leave to this one."""
+    """Share of every limit that the other lanes leave to this one: `0.1` or `10%`."""
     order: Literal["fifo", "edf"] = "fifo"
     """Among a tenant's requests that wait: the oldest first, or that with the earliest deadline."""
 
@@ -223,7 +221,7 @@ class TenantConfig(Section):
     weight: Annotated[float, Field(gt=0, le=1000)] = 1
     """Its share among tenants that ask for more than a limit allows."""
     reserve: Share = 0
-    """Share of every limit of deployments, pools and models that the other tenants leave to this one."""
+    """Share of every limit of deployments, pools and models that others leave to this one: `0.1` or `10%`."""
     limits: Limits = Limits()
     """What it may use of all deployments together; then all of them are called by a governor's leave."""
 

@@ -1,8 +1,17 @@
 """What every section of the configuration shares: its base class and the types of its values."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from headrace.schemas.names import LaneName, Tenant
@@ -11,6 +20,7 @@ ADDRESS = r"^([^\s:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 BASE_URL = r"^https?://[^\s]+$"
 DIGEST = r"^[0-9a-f]{64}$"
 LANE_KEY = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+PERCENTAGE = r"^[0-9]+(\.[0-9]+)?%$"
 PREFIX = r"^[A-Za-z0-9._-]{0,100}$"
 TENANT_KEY = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
@@ -25,6 +35,24 @@ TenantKey = Annotated[Tenant, StringConstraints(pattern=TENANT_KEY)]
 """Part of API keys and of topic names."""
 Name = StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")
 """What names of models and deployments must be, as they go into headers."""
+
+
+def fraction(said: object) -> object:
+    """What `10%` is as a number; anything else stays what it is."""
+    if isinstance(said, str) and re.fullmatch(PERCENTAGE, said):
+        return float(said[:-1]) / 100
+    return said
+
+
+MOST_RESERVED = 0.9
+_RESERVED = {"type": "number", "minimum": 0, "maximum": MOST_RESERVED}
+Share = Annotated[
+    float,
+    Field(ge=0, le=MOST_RESERVED),
+    BeforeValidator(fraction),
+    WithJsonSchema({"anyOf": [_RESERVED, {"type": "string", "pattern": PERCENTAGE}]}),
+]
+"""A part of a whole that leaves the others some: a number, or a percentage."""
 
 
 class Section(BaseModel):

@@ -78,6 +78,40 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
             " tokens_per_minute: 8}}}"),
             "is above tokens_per_minute, 8",
         ),
+        (
+            config("output_tokens_per_minute: 500", "pools: {account: {limits: {tokens_per_minute: 10}}}",
+            POOL),
+            "limits.output_tokens_per_minute: is above tokens_per_minute of the pool account, 10",
+        ),
+        (
+            config("tokens_per_minute: 50", "pools: {account: {limits: {input_tokens_per_minute: 10,"
+            " output_tokens_per_minute: 20}}}", POOL),
+            "is above input_tokens_per_minute and output_tokens_per_minute of the pool account, 30",
+        ),
+        (
+            config("", f"{ACCOUNT}\nmodels: {{m: {{limits: {{requests_per_minute: 51}}}}}}", POOL),
+            "models.m.limits.requests_per_minute: is above what the pools of its deployments allow, 50",
+        ),
+        (config("", ACCOUNT), "headrace.yaml:7: pools.account: no deployment is in it"),
+        (
+            config("requests_per_minute: 50", "tenants: {t: {limits: {requests_per_minute: 51}}}"),
+            "tenants.t.limits.requests_per_minute: is above what all that it may use allows, 50",
+        ),
+        (
+            config("", f"{ACCOUNT}\ntenants: {{t: {{limits: {{requests_per_minute: 51}}}}}}", POOL),
+            "tenants.t.limits.requests_per_minute: is above what all that it may use allows, 50",
+        ),
+        (
+            config("concurrency: 9", "models: {m: {limits: {concurrency: 9}}}\n"
+            "tenants: {t: {models: [m], limits: {concurrency: 10}}}"),
+            "tenants.t.limits.concurrency: is above what all that it may use allows, 9",
+        ),
+        (
+            config("", "lanes: {a: {deadline_s: 9, reserve: 50%}, b: {deadline_s: 9, reserve: 50%}}"),
+            "all reserves together are above 0.9",
+        ),
+        (config("", "tenants: {t: {reserve: 95%}}"), "less than or equal to 0.9"),
+        (config("", "tenants: {t: {reserve: ten%}}"), "tenants.t.reserve: should be a number"),
     ],
 )  # fmt: skip
 def test_limits_that_cannot_be_meant_are_refused(text: str, says: str) -> None:
@@ -104,3 +138,39 @@ def test_limits_that_agree_are_read() -> None:
     assert agreed.deployments[0].limits.requests_per_minute == 50
     assert agreed.deployments[0].limits.process_concurrency == 64
     assert agreed.deployments[0].limits.concurrency is None
+
+
+SECOND = f"""\
+  - name: west
+    model: m
+{PLACE}
+    limits: {{requests_per_minute: 50}}
+"""
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(f"{SECOND}tenants: {{t: {{limits: {{requests_per_minute: 100}}}}}}", id="two"),
+        pytest.param("tenants: {t: {models: [], limits: {requests_per_minute: 51}}}", id="none"),
+        pytest.param("models: {m: {limits: {requests_per_minute: 9, shadow: true}}}", id="shadow"),
+        pytest.param("models: {m: {limits: {requests_per_minute: 100}}}", id="room to grow"),
+        pytest.param("tenants: {t: {limits: {tokens_per_minute: 100}}}", id="another kind"),
+    ],
+)
+def test_limits_that_do_not_contradict_are_left_alone(rest: str) -> None:
+    agreed = parse(config("requests_per_minute: 50", rest), "headrace.yaml", {}, str)
+    assert agreed.deployments[0].limits.requests_per_minute == 50
+
+
+def test_a_whole_with_a_limit_on_one_part_says_nothing_of_the_sum() -> None:
+    pool = "pools: {account: {limits: {input_tokens_per_minute: 10}}}"
+    agreed = parse(config("tokens_per_minute: 50", pool, POOL), "headrace.yaml", {}, str)
+    assert agreed.deployments[0].limits.tokens_per_minute == 50
+
+
+def test_a_reserve_may_be_a_percentage() -> None:
+    text = config("", "lanes: {a: {deadline_s: 9, reserve: 10%}}\ntenants: {t: {reserve: 2.5%}}")
+    agreed = parse(text, "headrace.yaml", {}, str)
+    assert [one.reserve for one in agreed.lanes.values()] == [0.1]
+    assert [one.reserve for one in agreed.tenants.values()] == [0.025]
