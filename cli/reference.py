@@ -16,6 +16,7 @@ from headrace.dispatcher.governing.metrics import Metrics as GovernorMetrics
 from headrace.dispatcher.metrics import Metrics as DispatcherMetrics
 from headrace.ingress.board import BoardPolicy, ReplyBoard
 from headrace.ingress.metrics import Metrics as IngressMetrics
+from headrace.schemas.topics import Topics
 
 FOLDER = Path("docs/reference")
 _NOT_OURS = {"help", "install_completion", "show_completion"}
@@ -32,7 +33,7 @@ def metrics_page() -> str:
     dispatcher = CollectorRegistry()
     DispatcherMetrics(dispatcher)
     governor = CollectorRegistry()
-    GovernorMetrics(governor)
+    GovernorMetrics(governor, Topics("").limit_reports)
     ingress = IngressMetrics(ReplyBoard(BoardPolicy(1, 1, 1, 1.0)), "0").registry
     return (
         f"{_MADE}# Metrics\n\nEach role serves its own under `/metrics` on its metrics port.\n"

@@ -27,6 +27,7 @@ from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
+from headrace.schemas.topics import Topics
 from headrace.telemetry.garbage import calm
 from headrace.telemetry.logs import Log, configure, get_log
 from headrace.telemetry.probe import Probe
@@ -43,7 +44,8 @@ class App:
         self._log = log
         self._name = ProcessId(f"g-{uuid4().hex[:12]}")
         registry = CollectorRegistry()
-        metrics, clock = Metrics(registry), BrokerTime()
+        reports = Topics(config.kafka.topic_prefix).limit_reports
+        metrics, clock = Metrics(registry, reports), BrokerTime()
         self._limits = LimitLog(
             config,
             self._name,

@@ -23,7 +23,10 @@ _KINDS: dict[type, str] = {
 class Metrics:
     """Counters and gauges of one process. What only an owner knows is 0 or absent in a standby."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, reports: str) -> None:
+        """`reports`: the topic that they are read from."""
+        self._topic = reports
+
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"headrace_governor_{name}", what, labels, registry=registry)
 
@@ -57,6 +60,11 @@ class Metrics:
         self._implausible = counter(
             "implausible_reports", "Reports that name an owner that there cannot have been yet."
         )
+        self._stale = counter(
+            "stale_reports",
+            "Reports that came again (`repeated`) or behind newer ones (`reordered`): ignored.",
+            "reason",
+        )
         self._strangers = counter(
             "strangers", "Dispatchers with credits that the log does not tell of; they got none."
         )
@@ -64,7 +72,8 @@ class Metrics:
             "skipped_ticks", "Ticks left out, since Kafka had not acknowledged the last one."
         )
         self._failed = counter("failed_appends", "Ticks whose records Kafka did not acknowledge.")
-        self._known_strangers = 0
+        self._known: dict[str, int] = {}
+        """What was counted of the owner's own counts."""
         self._restraints = RestraintMetrics(registry)
         self._breakers = Counter(
             "headrace_breaker_transitions",
@@ -84,7 +93,7 @@ class Metrics:
 
     def took_over(self) -> None:
         """This process is the owner."""
-        self._known_strangers = 0
+        self._known.clear()
         self._takeovers.inc()
         self._owns.set(1)
 
@@ -124,8 +133,11 @@ class Metrics:
 
     def observe(self, owner: Owner) -> None:
         """What the owner knows now."""
-        self._strangers.inc(owner.strangers - self._known_strangers)
-        self._known_strangers = owner.strangers
+        self._strangers.inc(self._more("strangers", owner.strangers))
+        for reason, count in (("repeated", owner.repeated), ("reordered", owner.reordered)):
+            self._stale.labels(reason).inc(self._more(reason, count))
+        damaged = self._more("unreadable", owner.restraints.unreadable)
+        self._unreadable.labels(self._topic).inc(damaged)
         living = (session for session in owner.sessions.values() if session.over_ms is None)
         self._sessions.set(sum(1 for _ in living))
         for node in owner.ledger.nodes[:MOST_LIMITS]:
@@ -133,3 +145,8 @@ class Metrics:
             if node.caps.seats is not None:
                 self._seats.labels(node.scope.name).set(node.seats)
         self._restraints.observe(owner.restraints, owner.ledger.now_ms)
+
+    def _more(self, name: str, count: int) -> int:
+        before = self._known.get(name, 0)
+        self._known[name] = count
+        return count - before

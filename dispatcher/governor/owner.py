@@ -63,6 +63,8 @@ class Owner:
         """Each dispatcher's session that began last."""
         self.strangers = 0
         """Sessions with credits that the log does not tell of."""
+        self.repeated = self.reordered = 0
+        """Reports that came again, or behind newer ones of their session."""
         self.pressed = False
         """Whether a report told what is worth a tick at once: a queue began, or a sought seat is free."""
         self.restraints = Restraints(self.ledger, policy.restraint)
@@ -101,6 +103,8 @@ class Owner:
         if report.granted and session.known and not session.vouched:
             self._estrange(session)
         newest = report.seq > session.seq
+        self.repeated += report.seq == session.seq
+        self.reordered += report.seq < session.seq
         for told in report.flows:
             if newest or self.ledger.knows(report.session, told.flow):
                 self.ledger.hear(report.session, told, stamp_ms)

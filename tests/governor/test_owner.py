@@ -219,3 +219,12 @@ def test_a_flow_that_is_held_gets_no_credits_and_others_do() -> None:
     assert (bench.spend_all("one", paused), bench.spend_all("one", other)) == (0, 4)
     bench.run(2_000)
     assert bench.spend_all("one", paused) == 4
+
+
+def test_reports_that_come_again_or_late_are_counted_and_change_nothing() -> None:
+    owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
+    for number in (1, 3, 3, 2):
+        owner.hear(report(ONE, number, told(F, want=[Want(0, 0, 0, number)])), 10)
+    assert (owner.repeated, owner.reordered) == (1, 1)
+    (grants,) = [one for one in owner.tick(100) if isinstance(one, Grants)]
+    assert grants.sessions[0].flows[0].granted == Units(3)
