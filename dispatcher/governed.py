@@ -7,7 +7,7 @@ from headrace.dispatcher.governor.configured import ROUNDING, tree_of
 from headrace.dispatcher.governor.tree import Caps, Scope
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Flow, Units
-from headrace.schemas.names import DeploymentName, ModelName
+from headrace.schemas.names import NO_KEY, DeploymentName, KeyName, ModelName, Tenant
 
 
 class Governed:
@@ -24,7 +24,10 @@ class Governed:
             one.name: [s for s in scopes if s.tenants is None and _at(s, one.name)]
             for one in config.deployments
         }
-        self._tenants = {name: s for s in shares for name in s.tenants or ()}
+        self._tenants = {name: s for s in shares if s.keys is None for name in s.tenants or ()}
+        self._keys = {
+            (tenant, key): s for s in shares for tenant in s.tenants or () for key in s.keys or ()
+        }
         governed = [one for one in config.deployments if shares or self._common[one.name]]
         self.deployments: frozenset[DeploymentName] = frozenset(one.name for one in governed)
         self.models: frozenset[ModelName] = frozenset(one.model for one in governed)
@@ -37,6 +40,10 @@ class Governed:
         self._lanes = {name: lane.reserve for name, lane in config.lanes.items()}
         self._reserving = {name: one.reserve for name, one in config.tenants.items()}
         self._reserved = sum(self._lanes.values()) + sum(self._reserving.values())
+
+    def key(self, tenant: Tenant, name: KeyName) -> KeyName:
+        """The key that a request's limits are told apart by; none where it has no limits."""
+        return name if name and (tenant, name) in self._keys else NO_KEY
 
     def seated(self, flow: Flow) -> bool:
         """Whether calls of `flow` are limited in their number at a time."""
@@ -68,9 +75,12 @@ class Governed:
         for scope in self._common[flow.deployment]:
             if scope.holds(flow) and not scope.shadow:
                 yield scope.caps
-        share = self._tenants.get(flow.tenant)
-        if share is not None and not share.shadow:
-            yield share.caps
+        shares = [self._tenants.get(flow.tenant)]
+        if flow.key:
+            shares.append(self._keys.get((flow.tenant, flow.key)))
+        for share in shares:
+            if share is not None and not share.shadow:
+                yield share.caps
 
 
 def _at(scope: Scope, deployment: DeploymentName) -> bool:

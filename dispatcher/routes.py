@@ -84,8 +84,9 @@ class Routes:
 
     def _choices(self, waiting: Waiting) -> Iterator[Choice]:
         tenant = waiting.record.tenant
+        key = self._governed.key(tenant, waiting.record.key_name)
         for one in self._seats.of(waiting.model):
-            flow = Flow(one.name, waiting.lane, tenant)
+            flow = Flow(one.name, waiting.lane, tenant, key)
             fitted = self._governed.fitted(flow, waiting.cost)
             if fitted is not None:
                 yield one, flow, fitted

@@ -55,9 +55,10 @@ def authenticate(policy: AdmissionPolicy, authorization: bytes) -> Caller | Refu
     key = secret.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
     tenant = keys.well_formed(key)
     known = policy.digests.get(tenant, ()) if tenant is not None else ()
-    if not keys.matches(key, policy.pepper, known) or tenant is None:
+    digest = keys.matching(key, policy.pepper, known)
+    if not digest or tenant is None:
         return Refusal(Code.INVALID_API_KEY, "The API key is missing or not valid.")
-    return policy.callers[tenant]
+    return policy.limited.get(digest) or policy.callers[tenant]
 
 
 def too_large(policy: AdmissionPolicy) -> Refusal:
@@ -95,6 +96,7 @@ def admit(
         id=request_id,
         body=body,
         tenant=caller.tenant,
+        key_name=caller.key_name,
         lane=lane.name,
         endpoint=endpoint,
         model=ModelName(routing.model),

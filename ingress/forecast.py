@@ -13,7 +13,7 @@ from typing import Final
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
-from headrace.schemas.names import DeploymentName, LaneName, ModelName, Tenant
+from headrace.schemas.names import NO_KEY, DeploymentName, KeyName, LaneName, ModelName, Tenant
 from headrace.schemas.outlook import FRESH_MS, FlowOutlook, Level, Outlook, ScopeOutlook
 from headrace.schemas.records import RequestRecord
 
@@ -28,8 +28,8 @@ MOST_RETRY_AFTER_S: Final = 120
 MOST_HEADERS: Final = 10_000
 _COUNTED: Final = {"requests": b"requests", "total_tokens": b"tokens"}
 
-Queue = tuple[DeploymentName, LaneName, Tenant]
-Asked = tuple[ModelName, LaneName, Tenant]
+Queue = tuple[DeploymentName, LaneName, Tenant, KeyName]
+Asked = tuple[ModelName, LaneName, Tenant, KeyName]
 
 
 class Forecast:
@@ -48,7 +48,7 @@ class Forecast:
         self._past: deque[Mapping[Queue, int]] = deque(maxlen=LEAST_RECORDS)
         self._waits: dict[Asked, int] = {}
         self._scopes: dict[str, ScopeOutlook] = {}
-        self._headers: dict[tuple[ModelName, Tenant], HttpHeaders] = {}
+        self._headers: dict[tuple[ModelName, Tenant, KeyName], HttpHeaders] = {}
 
     def take(self, outlook: Outlook, stamp_ms: int) -> None:
         """The next record, which the broker took at `stamp_ms`."""
@@ -65,7 +65,7 @@ class Forecast:
 
     def refusal(self, record: RequestRecord, now_ms: int) -> Refusal | None:
         """Why a request would only wait for its deadline; None: it may be answered in time."""
-        wait_ms = self._waits.get((record.model, record.lane, record.tenant))
+        wait_ms = self._waits.get((record.model, record.lane, record.tenant, record.key_name))
         if wait_ms is None or not self._refuses or now_ms - self._stamp_ms > FRESH_MS:
             return None
         late_ms = wait_ms * MARGIN - MARGIN_MS - (record.deadline_ms - now_ms)
@@ -75,14 +75,18 @@ class Forecast:
         after_s = min(max(1.0, late_ms / 1000), MOST_RETRY_AFTER_S)
         return Refusal(Code.PREDICTED_WAIT_EXCEEDS_DEADLINE, message, retry_after_s=after_s)
 
-    def headers(self, model: ModelName, tenant: Tenant, now_ms: int) -> HttpHeaders:
-        """What is left of the caller's limit, or of the model's, as `x-ratelimit-*`; [] if none is known."""
+    def headers(
+        self, model: ModelName, tenant: Tenant, now_ms: int, key_name: KeyName = NO_KEY
+    ) -> HttpHeaders:
+        """What is left of the caller's limit (the key's first), or of the model's, as `x-ratelimit-*`; [] if
+        none is known.
+        """
         if not self._scopes or now_ms - self._stamp_ms > FRESH_MS:
             return []
-        key = model, tenant
+        key = model, tenant, key_name
         headers = self._headers.get(key)
         if headers is None:
-            headers = self._headers_of(model, tenant)
+            headers = self._headers_of(model, tenant, key_name)
             if len(self._headers) >= MOST_HEADERS:
                 self._headers.clear()
             self._headers[key] = headers
@@ -92,21 +96,21 @@ class Forecast:
         """The least wait in all records and at all deployments; a queue that is not told of has none."""
         newest = self._past[-1]
         agreed: list[tuple[Asked, int]] = []
-        for deployment, lane, tenant in newest:
+        for deployment, lane, tenant, key_name in newest:
             model = self._model_of.get(deployment)
             if model is None or lane in self._by_deadline:
                 continue
             least = min(
-                past.get((one, lane, tenant), 0)
+                past.get((one, lane, tenant, key_name), 0)
                 for past in self._past
                 for one in self._models[model]
             )
             if least > MARGIN_MS:
-                agreed.append(((model, lane, tenant), least))
+                agreed.append(((model, lane, tenant, key_name), least))
         return agreed
 
-    def _headers_of(self, model: ModelName, tenant: Tenant) -> HttpHeaders:
-        names = [f"tenant {tenant}", f"model {model}"]
+    def _headers_of(self, model: ModelName, tenant: Tenant, key_name: KeyName) -> HttpHeaders:
+        names = [f"key {tenant}/{key_name}", f"tenant {tenant}", f"model {model}"]
         deployments = self._models.get(model, [])
         if len(deployments) == 1:
             names.append(deployments[0])
@@ -122,7 +126,7 @@ class Forecast:
 
 
 def _queue(told: FlowOutlook) -> Queue:
-    return told.flow.deployment, told.flow.lane, told.flow.tenant
+    return told.flow
 
 
 def _level(scope: ScopeOutlook | None, dimension: str) -> Level | None:

@@ -12,6 +12,7 @@ from typing import Any
 from headrace.ingress import admission, answer
 from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer, telling
 from headrace.ingress.connection import STATE, Listener
+from headrace.ingress.forecast import HttpHeaders
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.jobs import submission
 from headrace.ingress.jobs.exchange import Asked
@@ -83,13 +84,18 @@ class HotRoutes:
         elif hopeless := self._hopeless(admitted, now_ms):
             await self._refuse(hopeless, request_id, send, receive)
         else:
-            limits = self._s.forecast.headers(admitted.model, admitted.tenant, now_ms)
+            limits = self._limits(admitted, now_ms)
             told = telling(send, limits)
             await self._with_kind(Asked(admitted, listener, told, started, now_ms, limits))
 
     def _hopeless(self, record: RequestRecord, now_ms: int) -> Refusal | None:
         """Of a request with a kind; a key may stand for one that has its answer already."""
         return None if record.idempotency_key else self._s.forecast.refusal(record, now_ms)
+
+    def _limits(self, record: RequestRecord, now_ms: int) -> HttpHeaders:
+        """What is left of its caller's limits."""
+        headers = self._s.forecast.headers
+        return headers(record.model, record.tenant, now_ms, record.key_name)
 
     async def _with_kind(self, asked: Asked) -> None:
         record, exchange = asked.record, self._s.jobs.exchange
@@ -171,7 +177,7 @@ class HotRoutes:
             if not enqueued:
                 hopeless = s.forecast.refusal(record, now_ms)
                 refused = hopeless or await s.outbox.enqueue(record, waiter)
-            told = telling(send, s.forecast.headers(record.model, record.tenant, now_ms))
+            told = telling(send, self._limits(record, now_ms))
             if refused is not None:
                 await send_answer(told, answer.from_refusal(refused, record.id))
             elif waiter.stream:
@@ -225,8 +231,7 @@ class HotRoutes:
         else:
             return
         now_ms = self._s.clock.now_ms(self._s.monotonic() * 1000)
-        limits = self._s.forecast.headers(record.model, record.tenant, now_ms)
-        whole.headers = answer.put(whole.headers, limits)
+        whole.headers = answer.put(whole.headers, self._limits(record, now_ms))
         if not listener.answer(whole):
             await send_answer(send, whole)
 

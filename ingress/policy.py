@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from headrace.schemas.config.model import Config, TenantConfig
-from headrace.schemas.names import DEFAULT_TENANT, LaneName, ModelName, Tenant
+from headrace.schemas.names import DEFAULT_TENANT, NO_KEY, KeyName, LaneName, ModelName, Tenant
 
 DEFAULT_LANE = b""
 """Key of the lane table for requests that name no lane."""
@@ -29,6 +29,8 @@ class Caller(msgspec.Struct, frozen=True):
     tenant: Tenant
     models: frozenset[str]
     lanes: frozenset[LaneName]
+    key_name: KeyName = NO_KEY
+    """Of the key it came with, if that has limits of its own."""
 
 
 class AdmissionPolicy(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ class AdmissionPolicy(msgspec.Struct, frozen=True):
     """By the value of the lane header; `DEFAULT_LANE` for none."""
     callers: dict[Tenant, Caller]
     digests: dict[Tenant, tuple[str, ...]]
+    limited: dict[str, Caller]
+    """By the digests of keys with limits of their own."""
     pepper: str | None
     """None: `auth: open`, everybody is the default tenant."""
     anybody: Caller
@@ -57,14 +61,23 @@ def admission_policy(config: Config) -> AdmissionPolicy:
     keyed = config.auth.mode == "keys"
     pepper = config.auth.pepper
     default = config.tenants.get(DEFAULT_TENANT, TenantConfig())
+    callers = {
+        name: _caller(name, tenant, config, models) for name, tenant in config.tenants.items()
+    }
     return AdmissionPolicy(
         max_body_bytes=config.ingress.max_body_bytes,
         models=models,
         lanes=lanes,
-        callers={
-            name: _caller(name, tenant, config, models) for name, tenant in config.tenants.items()
+        callers=callers,
+        digests={
+            name: tuple(key.digest for key in tenant.keys)
+            for name, tenant in config.tenants.items()
         },
-        digests={name: tuple(tenant.keys) for name, tenant in config.tenants.items()},
+        limited={
+            key.digest: msgspec.structs.replace(callers[name], key_name=key_name)
+            for name, tenant in config.tenants.items()
+            for key_name, key in tenant.limited_keys.items()
+        },
         pepper=pepper.get_secret_value() if keyed and pepper is not None else None,
         anybody=_caller(DEFAULT_TENANT, default, config, models),
     )

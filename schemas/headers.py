@@ -61,6 +61,7 @@ class H(StrEnum):
     REPLAYED_AS = "headrace-replayed-as"
     HANDED_ON_FROM = "headrace-handed-on-from"
     CHAIN = "headrace-chain"
+    KEY_NAME = "headrace-key-name"
 
 
 MEANING: dict[H, str] = {
@@ -111,6 +112,8 @@ MEANING: dict[H, str] = {
     H.PARKED_FROM: "On a delay topic: where it runs, `<topic>-<partition>-<offset>;<attempt>;<session>`.",
     H.HANDED_ON_FROM: "On a delay topic: the record before this one and who wrote it on, as above.",
     H.CHAIN: "On a delay topic: whose hand-overs count from here, `<place>;<session>;<epoch>;<until ms>`.",
+    H.KEY_NAME: "Name of the caller's API key, where that key has limits of its own; written by ingress. "
+    "Missing: the tenant's limits alone.",
     H.REPLAYED_AS: "On the mark of a replay: its request id, where that is a new one.",
 }
 

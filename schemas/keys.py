@@ -40,13 +40,16 @@ def digest(key: str, pepper: str) -> str:
     return hmac.digest(pepper.encode(), key.encode(), "sha256").hex()
 
 
-def matches(key: str, pepper: str, digests: Iterable[str]) -> bool:
-    """Whether `key` is one of `digests`; none of them (an unknown tenant) costs the same as one."""
+def matching(key: str, pepper: str, digests: Iterable[str]) -> str:
+    """The digest of `key` if it is one of `digests`, else nothing.
+
+    None of them (an unknown tenant) costs the same as one.
+    """
     mine = digest(key, pepper)
     found = hmac.compare_digest(mine, _ABSENT)
     for known in digests:
         found |= hmac.compare_digest(mine, known)
-    return found
+    return mine if found else ""
 
 
 def _check_sum(stem: str) -> str:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, NewType
 import msgspec
 
 from headrace.schemas.journal import ProcessId, SessionId
-from headrace.schemas.names import DeploymentName, LaneName, Tenant
+from headrace.schemas.names import NO_KEY, DeploymentName, KeyName, LaneName, Tenant
 from headrace.schemas.values import read_value
 
 LIMIT_PARTITION: Final = 0
@@ -45,11 +45,12 @@ NOTHING = Units()
 
 
 class Flow(NamedTuple):
-    """Whose credits: a tenant's requests in one lane for one deployment."""
+    """Whose credits: a tenant's requests in one lane for one deployment, of a key that has limits apart."""
 
     deployment: DeploymentName
     lane: LaneName
     tenant: Tenant
+    key: KeyName = NO_KEY
 
 
 class Want(msgspec.Struct, frozen=True, array_like=True):

@@ -10,6 +10,10 @@ Tenant = NewType("Tenant", str)
 LaneName = NewType("LaneName", str)
 ModelName = NewType("ModelName", str)
 DeploymentName = NewType("DeploymentName", str)
+KeyName = NewType("KeyName", str)
+"""Of an API key that has limits of its own."""
+NO_KEY = KeyName("")
+"""Of all other keys."""
 InstanceId = NewType("InstanceId", str)
 """One per ingress process: who waits for an answer."""
 

@@ -14,10 +14,12 @@ import msgspec
 from headrace.schemas.headers import MAX_HISTORY_BYTES, H
 from headrace.schemas.names import (
     DEFAULT_TENANT,
+    NO_KEY,
     Ambiguous,
     DeploymentName,
     Endpoint,
     InstanceId,
+    KeyName,
     Kind,
     LaneName,
     ModelName,
@@ -82,6 +84,7 @@ class RequestRecord(msgspec.Struct, kw_only=True):
     id: RequestId
     body: bytes
     tenant: Tenant = DEFAULT_TENANT
+    key_name: KeyName = NO_KEY
     lane: LaneName = LaneName("")
     endpoint: Endpoint | None = None
     model: ModelName = ModelName("")
@@ -127,6 +130,7 @@ _RARE = frozenset(
         H.KIND,
         H.NOT_BEFORE_MS,
         H.AMBIGUOUS,
+        H.KEY_NAME,
     )
 )
 
@@ -164,9 +168,14 @@ def encode(record: RequestRecord, source: bytes) -> list[tuple[str, bytes]]:
         out.append(("headrace-kind", record.kind.value.encode()))
     if record.not_before_ms:
         out.append(("headrace-not-before-ms", b"%d" % record.not_before_ms))
-    if record.ambiguous is not None:
-        out.append(("headrace-ambiguous", record.ambiguous.value.encode()))
+    if record.key_name or record.ambiguous is not None:
+        out += _of_few(record)
     return out
+
+
+def _of_few(record: RequestRecord) -> list[tuple[str, bytes]]:
+    few = (("headrace-key-name", record.key_name), ("headrace-ambiguous", record.ambiguous))
+    return [(name, text.encode()) for name, text in few if text]
 
 
 @lru_cache(maxsize=1024)
@@ -237,6 +246,7 @@ def _read_rare(record: RequestRecord, known: dict[str, bytes]) -> None:
     record.accepted_ms = header_number(get("headrace-accepted-ms") or b"0")
     record.history = _history.decode(get("headrace-attempts") or b"[]")
     record.idempotency_key = header_text(get("headrace-idempotency-key") or b"")
+    record.key_name = KeyName(header_word(get("headrace-key-name") or b""))
     record.body_sha256 = header_text(get("headrace-body-sha256") or b"")
     record.replays = header_number(get("headrace-replays") or b"0")
     record.not_before_ms = header_number(get("headrace-not-before-ms") or b"0")

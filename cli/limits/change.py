@@ -11,9 +11,10 @@ from headrace.schemas.config.keypath import KeyPath
 from headrace.schemas.config.limit_agreement import limits_agree
 from headrace.schemas.config.limits import SHARED, Limits
 from headrace.schemas.config.model import Config
+from headrace.schemas.names import KeyName, Tenant
 from headrace.schemas.settings import Limit
 
-KINDS = ("pool", "model", "tenant")
+KINDS = ("pool", "model", "tenant", "key")
 
 
 def scope_named(config: Config, word: str) -> str:
@@ -66,7 +67,11 @@ def _path(config: Config, scope: str) -> KeyPath:
         if one.name == scope:
             return ("deployments", index, "limits")
     kind, _, name = scope.partition(" ")
-    return (f"{kind}s", name, "limits")
+    if kind != "key":
+        return (f"{kind}s", name, "limits")
+    tenant, _, key = name.partition("/")
+    index = [one.name for one in config.tenants[Tenant(tenant)].keys].index(KeyName(key))
+    return ("tenants", tenant, "keys", index, "limits")
 
 
 def _written(scope: str) -> str:

@@ -54,6 +54,7 @@ def collected(
             "deployment": one.flow.deployment,
             "lane": one.flow.lane,
             "tenant": one.flow.tenant,
+            "key": one.flow.key or None,
             "queued": one.queued,
             "wait_s": round(one.wait_ms / 1000, 1),
         }
@@ -107,10 +108,10 @@ def as_tables(
     waiting = [row for row in _rows(queues) if row["queued"]]
     if waiting:
         console.print()
-        names = ("deployment", "lane", "tenant", "queued", "wait_s")
-        table = Table(*names[:4], "wait at least", box=None, pad_edge=False)
+        names = ("deployment", "lane", "tenant", "key", "queued")
+        table = Table(*names, "wait at least", box=None, pad_edge=False)
         for row in waiting[:MOST_FLOWS]:
-            table.add_row(*(_cell(row[name]) for name in names[:4]), f"{row['wait_s']} s")
+            table.add_row(*(_cell(row[name]) for name in names), f"{row['wait_s']} s")
         console.print(table)
 
 

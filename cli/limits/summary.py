@@ -119,4 +119,4 @@ def _flows(arrivals: Sequence[Arrival]) -> Iterator[FlowUse]:
     for flow, values in sorted(waits.items()):
         values.sort()
         p50, p99 = (values[min(len(values) - 1, int(len(values) * q))] for q in (0.5, 0.99))
-        yield FlowUse(*flow, len(values), p50 / 1000, p99 / 1000)
+        yield FlowUse(*flow[:3], len(values), p50 / 1000, p99 / 1000)

@@ -7,13 +7,15 @@ from headrace.schemas.config.limits import SHARED, Limits
 from headrace.schemas.config.model import (
     Config,
     DeploymentConfig,
+    KeyConfig,
     ModelConfig,
     PoolConfig,
     TenantConfig,
 )
+from headrace.schemas.names import Tenant
 from headrace.schemas.settings import Limit
 
-Owner = TypeVar("Owner", DeploymentConfig, ModelConfig, PoolConfig, TenantConfig)
+Owner = TypeVar("Owner", DeploymentConfig, KeyConfig, ModelConfig, PoolConfig, TenantConfig)
 
 
 def changed(config: Config, limits: Mapping[str, Limit]) -> Config:
@@ -30,7 +32,8 @@ def changed(config: Config, limits: Mapping[str, Limit]) -> Config:
             "pools": {k: _with(one, limits.get(f"pool {k}")) for k, one in config.pools.items()},
             "models": {k: _with(one, limits.get(f"model {k}")) for k, one in config.models.items()},
             "tenants": {
-                k: _with(one, limits.get(f"tenant {k}")) for k, one in config.tenants.items()
+                k: _with(_with_keys(k, one, limits), limits.get(f"tenant {k}"))
+                for k, one in config.tenants.items()
             },
         }
     )
@@ -42,12 +45,19 @@ def limits_of(config: Config) -> dict[str, Limits]:
     found |= {f"model {name}": one.limits for name, one in config.models.items()}
     found |= {str(one.name): one.limits for one in config.deployments}
     found |= {f"tenant {name}": one.limits for name, one in config.tenants.items()}
+    for tenant, one in config.tenants.items():
+        found |= {f"key {tenant}/{name}": key.limits for name, key in one.limited_keys.items()}
     return {name: limits for name, limits in found.items() if any(amounts(limits).values())}
 
 
 def amounts(limits: Limits) -> dict[str, int | None]:
     """By the names of the configuration."""
     return {name: getattr(limits, name) for name in SHARED}
+
+
+def _with_keys(tenant: Tenant, one: TenantConfig, limits: Mapping[str, Limit]) -> TenantConfig:
+    keys = [_with(key, limits.get(f"key {tenant}/{key.name}")) for key in one.keys]
+    return one.model_copy(update={"keys": keys})
 
 
 def _with(one: Owner, change: Limit | None) -> Owner:

@@ -40,7 +40,7 @@ class Rest:
 
 
 def tree_of(config: Config) -> Tree:
-    """All scopes: pools, models, deployments, tenants, and what is left where others have a reserve."""
+    """All scopes: pools, models, deployments, tenants, keys, and what is left where others have a reserve."""
     reserves = list(_reserves(config))
     return Tree(
         tuple(
@@ -113,6 +113,14 @@ def _tenants(config: Config) -> Iterator[Scope]:
         if any(caps.named()):
             whose = frozenset({name})
             yield Scope(f"tenant {name}", caps, tenants=whose, shadow=tenant.limits.shadow)
+        for key, one in tenant.limited_keys.items():
+            yield Scope(
+                f"key {name}/{key}",
+                _caps(one.limits),
+                tenants=frozenset({name}),
+                keys=frozenset({key}),
+                shadow=one.limits.shadow,
+            )
 
 
 def _reserves(config: Config) -> Iterator[Rest]:

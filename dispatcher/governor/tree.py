@@ -1,7 +1,7 @@
-"""Which limits a request must fit: its pool, its deployment, its tenant's share.
+"""Which limits a request must fit: its pool, its deployment, its tenant's share, its key's.
 
 A *scope* is a set of flows that share limits. Scopes of one upstream account lie in one another like
-a tree (pool, deployment, tenant); a request is charged to each that it lies in, and must fit all of
+a tree (pool, deployment, tenant, key); a request is charged to each that it lies in, and must fit all of
 them. A reserve of a lane or tenant is a scope as well: what all *others* may use together.
 """
 
@@ -66,6 +66,8 @@ class Scope:
     deployments: frozenset[str] | None = None
     lanes: frozenset[str] | None = None
     tenants: frozenset[str] | None = None
+    keys: frozenset[str] | None = None
+    """API keys of its tenants."""
     but_tenants: frozenset[str] = frozenset()
     """Those that are not meant, where all others are."""
     part_of: str = ""
@@ -86,6 +88,7 @@ class Scope:
             (self.deployments is None or flow.deployment in self.deployments)
             and (self.lanes is None or flow.lane in self.lanes)
             and (self.tenants is None or flow.tenant in self.tenants)
+            and (self.keys is None or flow.key in self.keys)
             and flow.tenant not in self.but_tenants
         )
 

@@ -5,7 +5,7 @@ there: what is not of the right kind is the model's to report.
 """
 
 import ipaddress
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import chain
 from urllib.parse import urlsplit
@@ -75,11 +75,18 @@ def _keys_are_told_apart(tree: Plain) -> Iterator[Finding]:
     auth = section(tree, "auth")
     owners: dict[str, str] = {}
     for tenant, said in section(tree, "tenants").items():
+        names: set[str] = set()
         for index, key in enumerate(listed(said, "keys")):
-            owner = owners.setdefault(str(key), tenant)
-            if owner != tenant:
-                path = ("tenants", tenant, "keys", index)
-                yield Finding(path, f"the same key as tenant {owner} has")
+            path = ("tenants", tenant, "keys", index)
+            told = key if isinstance(key, Mapping) else {"digest": key}
+            digest, name = str(told.get("digest")), told.get("name")
+            if digest in owners:
+                yield Finding(path, f"the same key as tenant {owners[digest]} has")
+            owners.setdefault(digest, tenant)
+            if name in names:
+                yield Finding((*path, "name"), f"a second key called {name}")
+            if isinstance(name, str):
+                names.add(name)
     if auth.get("mode") == "keys":
         if auth.get("pepper") is None:
             yield Finding(("auth", "pepper"), "mode keys needs it", ProblemCode.MISSING_KEY)

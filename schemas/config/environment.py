@@ -115,10 +115,14 @@ def _texts(section: Section) -> Tree:
 
 def _written(text: str, shape: object, source: str) -> Tree:
     kind = get_origin(shape)
-    if kind is not list and kind is not dict and as_section(shape) is None:
+    section = as_section(shape)
+    if kind is not list and kind is not dict and section is None:
         return text
     if text.lstrip().startswith(("[", "{")):
         return read_document(f"value: {text}", source).tree["value"]
-    if kind is list and as_section(bare(get_args(shape)[0])) is None:
+    if section is not None and section.brief:
+        return text
+    member = as_section(bare(get_args(shape)[0])) if kind is list else None
+    if kind is list and (member is None or member.brief):
         return [part.strip() for part in text.split(",") if part.strip()]
     raise _Astray("write the whole value as YAML in one line, as in [a, b] or {key: value}")

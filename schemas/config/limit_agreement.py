@@ -1,7 +1,7 @@
 """Where limits must agree: a part cannot be above the whole, and lanes cannot reserve more than there is."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
@@ -19,6 +19,7 @@ from headrace.schemas.config.limit_bounds import bound, pools_bound, upstream_bo
 from headrace.schemas.config.limits import SHARED
 from headrace.schemas.config.section import MOST_RESERVED
 
+_ALL = "what all that it may use allows"
 MOST_RESERVES = 4
 """Each set of those who have a reserve is a limit of its own."""
 
@@ -109,9 +110,18 @@ def _tenants(tree: Plain) -> Iterator[Finding]:
         limits, path = section(said, "limits"), ("tenants", tenant, "limits")
         yield from _parts(limits, path)
         models = _usable(tree, said)
-        for name in SHARED:
-            most = upstream_bound(tree, name, models) if models else math.inf
-            yield from _within(limits, name, most, path, "what all that it may use allows")
+        mosts = {
+            name: upstream_bound(tree, name, models) if models else math.inf for name in SHARED
+        }
+        for name, most in mosts.items():
+            yield from _within(limits, name, most, path, _ALL)
+        for index, key in enumerate(listed(said, "keys")):
+            own = section(key if isinstance(key, Mapping) else {}, "limits")
+            at = ("tenants", tenant, "keys", index, "limits")
+            yield from _parts(own, at)
+            yield from _below(own, limits, at, f"the tenant {tenant}")
+            for name, most in mosts.items():
+                yield from _within(own, name, most, at, _ALL)
 
 
 def _usable(tree: Plain, tenant: Plain) -> Collection[str]:

@@ -18,7 +18,6 @@ from headrace.schemas.config.kafka import KafkaConfig, KafkaSecurity, Partitions
 from headrace.schemas.config.limits import DeploymentLimits, Limits, PoolConfig, Rates, any_of
 from headrace.schemas.config.section import (
     BASE_URL,
-    DIGEST,
     Address,
     Bytes,
     Count,
@@ -30,6 +29,7 @@ from headrace.schemas.config.section import (
     TenantKey,
     conflict,
 )
+from headrace.schemas.config.tenants import KeyConfig, TenantConfig
 from headrace.schemas.names import DeploymentName, LaneName, ModelName
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "IngressConfig",
     "KafkaConfig",
     "KafkaSecurity",
+    "KeyConfig",
     "LaneConfig",
     "Limits",
     "ModelConfig",
@@ -207,25 +208,6 @@ class ModelConfig(Section):
     """What all deployments of the model may be sent together."""
 
 
-class TenantConfig(Section):
-    """What a tenant may use; patterns are shell globs."""
-
-    models: list[str] = Field(default_factory=lambda: ["*"])
-    """Model names or patterns it may use."""
-    lanes: list[LaneName] | None = None
-    """Lanes it may use; default all."""
-    keys: list[Annotated[str, Field(pattern=DIGEST)]] = Field(default_factory=list)
-    """HMAC-SHA-256 digests of the tenant's API keys, in hex; `headrace keys create` prints one."""
-    inbox: bool = False
-    """Whether it has a topic `inbox.<tenant>`, where it may write requests without a right on lanes."""
-    weight: Annotated[float, Field(gt=0, le=1000)] = 1
-    """Its share among tenants that ask for more than a limit allows."""
-    reserve: Share = 0
-    """Share of every limit of deployments, pools and models that others leave to this one: `0.1` or `10%`."""
-    limits: Limits = Limits()
-    """What it may use of all deployments together; then all of them are called by a governor's leave."""
-
-
 def default_lanes() -> dict[LaneName, LaneConfig]:
     return {
         LaneName("interactive"): LaneConfig(deadline_s=120),
@@ -275,6 +257,7 @@ class Config(Section):
         limits += [one.limits for one in self.pools.values()]
         limits += [one.limits for one in self.models.values()]
         limits += [one.limits for one in self.tenants.values()]
+        limits += [key.limits for one in self.tenants.values() for key in one.keys]
         return any(map(any_of, limits))
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """What every section of the configuration shares: its base class and the types of its values."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -62,10 +62,15 @@ class Section(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
+    brief: ClassVar[str] = ""
+    """The key that a single text stands for, where that may be written instead of the section."""
+
     @model_validator(mode="before")
     @classmethod
-    def _empty_says_nothing(cls, value: object) -> object:
-        """A section's name with nothing below it, as in YAML with all keys commented out."""
+    def _short_forms(cls, value: object) -> object:
+        """A section's name with nothing below it, as in YAML with all keys commented out; or one text."""
+        if cls.brief and isinstance(value, str):
+            return {cls.brief: value}
         return {} if value is None else value
 
 

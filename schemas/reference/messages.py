@@ -48,6 +48,7 @@ _ASKED = (
     H.MODEL,
     H.STREAM,
     H.DEADLINE_MS,
+    H.KEY_NAME,
     H.IDEMPOTENCY_KEY,
     *_ADDRESS,
     H.BODY_SHA256,

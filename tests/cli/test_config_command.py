@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from headrace.cli import config_command, keys_command, roles
-from headrace.schemas.keys import matches, well_formed
+from headrace.schemas.keys import matching, well_formed
 
 CANARY = "canary-51c0"
 GOOD = """\
@@ -79,7 +79,7 @@ def test_a_new_key_is_printed_once_with_the_digest_for_the_configuration(good: s
     key = result.stdout.strip()
     (digest,) = yaml.safe_load(result.stderr)["tenants"]["acme"]["keys"]
     assert well_formed(key) == "acme"
-    assert matches(key, CANARY, [digest])
+    assert matching(key, CANARY, [digest])
 
 
 def test_a_tenant_that_cannot_be_gets_no_key(good: str) -> None:

@@ -6,6 +6,7 @@ from headrace.dispatcher.costs import Cost
 from headrace.dispatcher.governed import Governed
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Units
+from headrace.schemas.names import NO_KEY, KeyName, Tenant
 from support.limits import flow
 
 
@@ -55,3 +56,14 @@ def test_what_other_lanes_keep_is_no_room_for_a_request() -> None:
     )
     assert one.fitted(flow(lane="high"), Cost(60, 20, firm=True)) == Units(1, 60, 20)
     assert one.fitted(flow(lane="standard"), Cost(60, 20, firm=True)) is None
+
+
+def test_a_key_is_told_apart_where_it_has_limits() -> None:
+    ci, t = KeyName("ci"), Tenant("t")
+    key = {"digest": "a" * 64, "name": "ci", "limits": {"input_tokens_per_minute": 100}}
+    one = governed(tenants={"t": {"keys": [key, {"digest": "b" * 64, "name": "free"}]}})
+    assert (one.deployments, one.counting) == ({"d", "e"}, {"m", "n"})
+    assert [one.key(t, name) for name in (ci, KeyName("free"), NO_KEY)] == ["ci", "", ""]
+    assert one.key(Tenant("u"), ci) == NO_KEY
+    assert one.fitted(flow("t", key="ci"), Cost(101, 0, firm=False)) is None
+    assert one.fitted(flow("t"), Cost(101, 7, firm=False)) == Units(1, 101, 7)

@@ -9,7 +9,7 @@ from headrace.dispatcher.routes import MOVE_MS, Routes
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.config.model import Config
-from headrace.schemas.names import DeploymentName
+from headrace.schemas.names import DeploymentName, KeyName
 from headrace.schemas.records import Attempt
 from support.dispatch import waiting
 
@@ -19,14 +19,15 @@ EAST, WEST = DeploymentName("east"), DeploymentName("west")
 class Place:
     """Two deployments of one model."""
 
-    def __init__(self, east: dict[str, Any], west: dict[str, Any]) -> None:
+    def __init__(self, east: dict[str, Any], west: dict[str, Any], **sections: Any) -> None:
         upstream = {"base_url": "http://127.0.0.1:1/v1"}
         config = Config.model_validate(
             {
                 "deployments": [
                     {"name": "east", "model": "m", "upstream": upstream} | east,
                     {"name": "west", "model": "m", "upstream": upstream} | west,
-                ]
+                ],
+                **sections,
             }
         )
         self.flows = FlowQueues(list(config.lanes), 0.1)
@@ -126,3 +127,15 @@ def test_an_expectation_is_cut_to_what_a_limit_allows() -> None:
     request.cost = Cost(50, 200, firm=False)
     assert place.queue(request) == EAST
     assert tuple(request.units) == (1, 50, 30)
+
+
+def test_requests_of_a_key_with_limits_queue_apart() -> None:
+    key = {"digest": "a" * 64, "name": "ci", "limits": {"requests_per_minute": 5}}
+    place = Place(LIMITED, LIMITED, tenants={"default": {"keys": [key]}})
+    flows = []
+    for name in ("ci", "unknown", ""):
+        request = waiting()
+        request.record.key_name = KeyName(name)
+        place.queue(request)
+        flows.append(request.flow)
+    assert [one.key for one in flows if one is not None] == ["ci", "", ""]

@@ -82,3 +82,15 @@ def test_seats_that_are_learned_are_bounded_by_what_is_configured() -> None:
     (scope,) = [one for one in scopes if one.adaptive is not None]
     assert scope.name == "d"
     assert scope.adaptive == SeatsPolicy(first=6, least=2, most=6, tolerance=3, shadow=True)
+
+
+def test_a_key_has_limits_within_its_tenants() -> None:
+    digest = "a" * 64
+    key = f"keys: [{{digest: {digest}, name: ci, limits: {{requests_per_minute: 7}}}}]"
+    scopes = tree_of(
+        parse(TEXT.replace("weight: 3", f"{key}, weight: 3"), "headrace.yaml", {}, str)
+    ).scopes
+    own = [one.name for one in scopes if one.tenants and one.holds(flow(deployment="e", key="ci"))]
+    rest = [one.name for one in scopes if one.tenants and one.holds(flow(deployment="e"))]
+    assert (own, rest) == (["tenant t", "key t/ci"], ["tenant t"])
+    assert not any(one.holds(flow("u", deployment="e", key="ci")) for one in scopes)

@@ -1,7 +1,7 @@
 """An owner and its holders: what may be spent, by whom, and for how long."""
 
 from headrace.dispatcher.governor.owner import Owner
-from headrace.dispatcher.governor.tree import Dimension
+from headrace.dispatcher.governor.tree import Caps, Dimension, Scope, Tree
 from support.credits import Bench
 from support.limits import TIMING, flow, tree
 
@@ -246,3 +246,18 @@ def test_more_tokens_than_reserved_delay_the_next_request() -> None:
     bench.run(1_000)
     assert charged(bench.owner, Dimension.TOTAL_TOKENS) >= 100
     assert bench.spend("one", F, 10, 10) is None
+
+
+def test_a_key_has_no_more_than_its_limit_and_its_tenant_the_rest() -> None:
+    own, others = flow("t", key="ci"), flow("t")
+    limits = Tree(
+        (
+            Scope("tenant t", Caps(requests=5), tenants=frozenset({"t"})),
+            Scope("key t/ci", Caps(requests=2), tenants=frozenset({"t"}), keys=frozenset({"ci"})),
+        )
+    )
+    bench = Bench(limits, "one")
+    bench.queue("one", own, (4, 0, 0))
+    bench.queue("one", others, (4, 0, 0))
+    bench.run(2_000)
+    assert (bench.spend_all("one", own), bench.spend_all("one", others)) == (2, 3)

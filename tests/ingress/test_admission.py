@@ -12,7 +12,7 @@ from headrace.schemas import keys
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import CATALOGUE, Code
 from headrace.schemas.names import Ambiguous, Endpoint, InstanceId, RequestId, Tenant
-from headrace.schemas.records import ReplyTo, RequestRecord
+from headrace.schemas.records import ReplyTo, RequestRecord, encode
 
 NOW = 1_700_000_000_000
 PEPPER = "pepper"
@@ -33,7 +33,15 @@ def config(**auth: Any) -> Config:
         "acme": {
             "models": ["gpt-*"],
             "lanes": ["standard", "batch"],
-            "keys": [keys.digest(key_of("acme"), PEPPER)],
+            "keys": [
+                keys.digest(key_of("acme"), PEPPER),
+                {
+                    "digest": keys.digest(key_of("acme", b"l"), PEPPER),
+                    "name": "ci",
+                    "limits": {"concurrency": 2},
+                },
+                {"digest": keys.digest(key_of("acme", b"n"), PEPPER), "name": "free"},
+            ],
         }
     }
     return Config.model_validate({"deployments": deployments, "tenants": tenants, "auth": auth})
@@ -231,3 +239,13 @@ def test_whatever_comes_is_a_record_or_a_refusal_below_500(
         assert NOW < found.deadline_ms <= NOW + 86_400_000
     else:
         assert 400 <= CATALOGUE[found.code].status < 500
+
+
+@pytest.mark.parametrize(("fill", "name"), [(b"k", ""), (b"l", "ci"), (b"n", "")])
+def test_a_record_tells_the_name_of_a_key_that_has_limits(fill: bytes, name: str) -> None:
+    caller = admit_head(KEYED, bearer(key_of("acme", fill)))
+    assert isinstance(caller, Caller)
+    record = admitted(request({"model": "gpt-large"}, policy=KEYED, caller=caller))
+    assert (record.tenant, record.key_name) == ("acme", name)
+    told = dict(encode(record, b"i"))
+    assert told.get("headrace-key-name", b"") == name.encode()

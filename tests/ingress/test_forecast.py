@@ -8,7 +8,15 @@ from headrace.ingress.answer import put
 from headrace.ingress.forecast import Forecast
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Epoch, Flow
-from headrace.schemas.names import DeploymentName, Endpoint, LaneName, ModelName, RequestId, Tenant
+from headrace.schemas.names import (
+    DeploymentName,
+    Endpoint,
+    KeyName,
+    LaneName,
+    ModelName,
+    RequestId,
+    Tenant,
+)
 from headrace.schemas.outlook import FlowOutlook, Level, Outlook, ScopeOutlook
 from headrace.schemas.records import RequestRecord
 
@@ -141,3 +149,20 @@ def test_what_the_upstream_says_of_its_own_limits_gives_way() -> None:
     ours = [(b"x-ratelimit-limit-requests", b"6")]
     assert put(theirs, []) == theirs
     assert put(theirs, ours) == [(b"x-other", b"1"), *ours]
+
+
+def test_a_key_with_limits_has_a_wait_and_figures_of_its_own() -> None:
+    ci = KeyName("ci")
+    scopes = (
+        ScopeOutlook("tenant acme", [Level("requests", 6, 4)], 59_500),
+        ScopeOutlook("key acme/ci", [Level("requests", 3, 2)], 59_500),
+    )
+    outlook = told(0, scopes=scopes)
+    flow = Flow(DeploymentName("east"), STANDARD, ACME, ci)
+    outlook.flows.append(FlowOutlook(flow, 300, 600_000))
+    known = seen(outlook, outlook, outlook)
+    assert known.refusal(request(30, key_name=ci), NOW) is not None
+    assert known.refusal(request(30), NOW) is None
+    left = b"x-ratelimit-remaining-requests"
+    assert dict(known.headers(M, ACME, NOW, ci))[left] == b"1"
+    assert dict(known.headers(M, ACME, NOW))[left] == b"2"

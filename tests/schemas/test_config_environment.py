@@ -5,7 +5,7 @@ import pytest
 from headrace.schemas.config.errors import ConfigInvalid
 from headrace.schemas.config.load import parse
 from headrace.schemas.config.model import Config
-from headrace.schemas.names import LaneName, ModelName
+from headrace.schemas.names import LaneName, ModelName, Tenant
 
 TEXT = """\
 lanes: {interactive: {deadline_s: 60}, batch: {deadline_s: 600}}
@@ -89,3 +89,17 @@ def test_an_override_that_leads_nowhere_names_the_variable(
 
 def test_other_variables_are_left_alone() -> None:
     assert parse(TEXT, "c.yaml", {"HEADRACE_CONFIG": "x", "HEADRACE_SERVICE_HOST": "y"}, str)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KEYS", f"{'a' * 64}, {'b' * 64}"),
+        ("KEYS__1", "b" * 64),
+        ("KEYS__1", f"{{digest: {'b' * 64}, name: ci}}"),
+    ],
+)
+def test_keys_of_a_tenant_are_written_as_texts_or_as_yaml(name: str, value: str) -> None:
+    text = TEXT + f"tenants: {{t: {{keys: [{'a' * 64}]}}}}"
+    found = config(text, **{f"TENANTS__T__{name}": value})
+    assert [one.digest for one in found.tenants[Tenant("t")].keys] == ["a" * 64, "b" * 64]

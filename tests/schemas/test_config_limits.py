@@ -4,7 +4,9 @@ import pytest
 
 from headrace.schemas.config.errors import ConfigInvalid, ProblemCode
 from headrace.schemas.config.load import parse, read
+from headrace.schemas.names import Tenant
 
+DIGEST = "a" * 64
 PLACE = '    upstream: {base_url: "https://example.com/v1"}'
 
 
@@ -110,6 +112,29 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
             config("", "lanes: {a: {deadline_s: 9, reserve: 50%}, b: {deadline_s: 9, reserve: 50%}}"),
             "all reserves together are above 0.9",
         ),
+        (
+            config("", "tenants: {t: {limits: {concurrency: 4}, keys: ["
+            f"{{digest: {DIGEST}, name: ci, limits: {{concurrency: 5}}}}]}}}}"),
+            "tenants.t.keys[0].limits.concurrency: is above that of the tenant t, 4",
+        ),
+        (
+            config("requests_per_minute: 50", "tenants: {t: {keys: ["
+            f"{{digest: {DIGEST}, name: ci, limits: {{requests_per_minute: 51}}}}]}}}}"),
+            "limits.requests_per_minute: is above what all that it may use allows, 50",
+        ),
+        (
+            config("", f"tenants: {{t: {{keys: [{{digest: {DIGEST}, limits: {{concurrency: 5}}}}]}}}}"),
+            "tenants.t.keys[0].limits: a key with limits needs a name",
+        ),
+        (
+            config("", "tenants: {t: {keys: ["
+            f"{{digest: {DIGEST}, name: ci}}, {{digest: {'b' * 64}, name: ci}}]}}}}"),
+            "tenants.t.keys[1].name: a second key called ci",
+        ),
+        (
+            config("", f"tenants: {{t: {{keys: [{DIGEST}, {{digest: {DIGEST}, name: ci}}]}}}}"),
+            "tenants.t.keys[1]: the same key as tenant t has",
+        ),
         (config("", "tenants: {t: {reserve: 95%}}"), "less than or equal to 0.9"),
         (config("", "tenants: {t: {reserve: ten%}}"), "tenants.t.reserve: should be a number"),
     ],
@@ -174,3 +199,14 @@ def test_a_reserve_may_be_a_percentage() -> None:
     agreed = parse(text, "headrace.yaml", {}, str)
     assert [one.reserve for one in agreed.lanes.values()] == [0.1]
     assert [one.reserve for one in agreed.tenants.values()] == [0.025]
+
+
+def test_a_key_is_its_digest_alone_or_has_a_name_and_limits() -> None:
+    second = f"{{digest: {'b' * 64}, name: ci, limits: {{concurrency: 5}}}}"
+    agreed = parse(
+        config("", f"tenants: {{t: {{keys: [{DIGEST}, {second}]}}}}"), "headrace.yaml", {}, str
+    )
+    tenant = agreed.tenants[Tenant("t")]
+    assert [one.digest for one in tenant.keys] == [DIGEST, "b" * 64]
+    assert list(tenant.limited_keys) == ["ci"]
+    assert agreed.limited

@@ -85,7 +85,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
             "tenants.a.lanes[0]: no lane is called btch; did you mean",
         ),
         ("tenants: {a: {models: [gpt4o]}}", "tenants.a.models[0]: no deployment serves gpt4o"),
-        ("tenants: {a: {keys: [nonsense]}}", "tenants.a.keys[0]: should be a key's digest"),
+        ("tenants: {a: {keys: [nonsense]}}", "tenants.a.keys[0].digest: should be a key's digest"),
         ("tenants: {'a/b': {}}", 'tenants["a/b"]: should be a name of letters'),
         ("development: perhaps", "c.yaml:1: development: should be true or false"),
     ],

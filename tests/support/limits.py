@@ -4,14 +4,16 @@ from headrace.dispatcher.governor.timing import Timing
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
 from headrace.schemas.journal import ProcessId, SessionId
 from headrace.schemas.limits import Epoch, Flow, FlowReport, Refund, Report, Units, Want
-from headrace.schemas.names import DeploymentName, LaneName, Tenant
+from headrace.schemas.names import DeploymentName, KeyName, LaneName, Tenant
 
 TIMING = Timing()
 ONE, TWO = SessionId("one.1"), SessionId("two.1")
 
 
-def flow(tenant: str = "t", *, lane: str = "standard", deployment: str = "d") -> Flow:
-    return Flow(DeploymentName(deployment), LaneName(lane), Tenant(tenant))
+def flow(
+    tenant: str = "t", *, lane: str = "standard", deployment: str = "d", key: str = ""
+) -> Flow:
+    return Flow(DeploymentName(deployment), LaneName(lane), Tenant(tenant), KeyName(key))
 
 
 def tree(window_ms: int = 10_000, **caps: int) -> Tree:

@@ -1,6 +1,7 @@
 """What may be changed of limits, and what `limits show` tells of it."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from headrace.dispatcher.governor.configured import tree_of
 from headrace.schemas import settings
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Epoch, Flow
-from headrace.schemas.names import DeploymentName, LaneName, Tenant
+from headrace.schemas.names import DeploymentName, KeyName, LaneName, Tenant
 from headrace.schemas.outlook import FlowOutlook, Level, Outlook, ScopeOutlook
 from headrace.schemas.settings import Limit, Pause, Scope, Settings, Verb
 
 UPSTREAM = {"base_url": "http://127.0.0.1:1/v1"}
+CI = {"digest": "a" * 64, "name": "ci", "limits": {"requests_per_minute": 4}}
 T0 = 1_800_000_000_000
 
 
@@ -38,7 +40,7 @@ def config(**more: Any) -> Config:
             ],
             "pools": {"p": {"limits": {"requests_per_minute": 100, "concurrency": 8}}},
             "models": {"m": {"limits": {"requests_per_minute": 90}}},
-            "tenants": {"acme": {"limits": {"requests_per_minute": 6}}},
+            "tenants": {"acme": {"limits": {"requests_per_minute": 6}, "keys": ["b" * 64, CI]}},
             "lanes": {"standard": {"deadline_s": 60, "reserve": 0.5}, "batch": {"deadline_s": 60}},
             **more,
         }
@@ -52,10 +54,16 @@ def caps(of: Config) -> dict[str, int | None]:
 def test_a_change_reaches_the_scope_and_what_lanes_leave_of_it() -> None:
     limits = {
         name: Limit(version=1, scope=name, requests_per_minute=amount)
-        for name, amount in (("east", 20), ("pool p", 40), ("model m", 30), ("tenant acme", 2))
+        for name, amount in (
+            ("east", 20),
+            ("pool p", 40),
+            ("model m", 30),
+            ("tenant acme", 2),
+            ("key acme/ci", 1),
+        )
     }
     before, after = caps(config()), caps(changed(config(), limits))
-    assert [after[name] for name in ("east", "pool p", "model m", "tenant acme")] == [20, 40, 30, 2]
+    assert [after[name] for name in limits] == [20, 40, 30, 2, 1]
     assert after["east for batch"] == 10
     assert after.keys() == before.keys()
     assert caps(changed(config(), {})) == before
@@ -75,6 +83,7 @@ def test_what_the_configuration_does_not_limit_stays_without_a_limit() -> None:
     [
         *(("east", "east"), ("pool:p", "pool p"), ("model:m", "model m")),
         *(("tenant:acme", "tenant acme"), ("tenant acme", "tenant acme")),
+        ("key:acme/ci", "key acme/ci"),
     ],
 )
 def test_scopes_are_named_as_in_the_configuration(word: str, scope: str) -> None:
@@ -93,6 +102,7 @@ def test_what_has_no_limits_cannot_be_named(word: str) -> None:
         ("east", {"requests_per_minute": 101}, "above that of the pool p, 100"),
         ("east", {"requests_per_minute": 95}, "above that of the model m, 90"),
         ("east", {"tokens_per_minute": 7_999}, "above tokens_per_minute, 7999"),
+        ("key acme/ci", {"requests_per_minute": 7}, "above that of the tenant acme, 6"),
         ("east", {"requests_per_minute": 0}, "lets nothing through"),
         ("east", {"concurrency": 5}, "has no such limit"),
         ("east", {"requests_per_minute": 10**13}, "requests_per_minute"),
@@ -118,7 +128,7 @@ def test_show_tells_limits_pauses_and_queues() -> None:
         Pause(version=1, verb=Verb.DRAIN, scope=Scope.LANE, name="batch", by="ann"),
     ):
         known.take(settings.key_of(setting, "n"), settings.encode(setting), T0)
-    flow = Flow(DeploymentName("east"), LaneName("batch"), Tenant("acme"))
+    flow = Flow(DeploymentName("east"), LaneName("batch"), Tenant("acme"), KeyName("ci"))
     outlook = Outlook(
         Epoch(4),
         [ScopeOutlook("east", [Level("requests", 15, 12, 15)], 1_000)],
@@ -130,10 +140,11 @@ def test_show_tells_limits_pauses_and_queues() -> None:
     names = ("configured", "changed", "learned", "in_force", "used", "version")
     assert [east[name] for name in names] == [60, 20, 15, 15, 12, 2]
     assert rows["pool p", "concurrency"]["used"] is None
+    assert rows["key acme/ci", "requests_per_minute"]["configured"] == 4
     printed = io.StringIO()
     as_tables(found, known, Console(file=printed, width=200), T0)
     text = printed.getvalue()
     assert "drain" in text
-    assert "34.6 s" in text
+    assert re.search(r"acme +ci +12 +34.6 s", text)
     as_tables(collected(config(), known, None, T0), known, Console(file=printed, width=200), T0)
     assert "No governor tells" in printed.getvalue()
