@@ -13,7 +13,7 @@ from headrace.dispatcher.governor.restraints import RestraintPolicy
 from headrace.dispatcher.governor.tree import Caps, Scope, Tree
 from headrace.schemas.config.governor import GovernorConfig
 from headrace.schemas.config.limits import DeploymentLimits, Limits
-from headrace.schemas.config.model import Config, DeploymentConfig
+from headrace.schemas.config.model import Config
 from headrace.schemas.names import LaneName, Tenant
 
 T = TypeVar("T")
@@ -73,12 +73,8 @@ def _restraint_of(config: Config) -> RestraintPolicy:
 
 def _upstream(config: Config) -> Iterator[Scope]:
     """Pools and models first: they lie outside of their deployments."""
-    members: dict[str, list[DeploymentConfig]] = {name: [] for name in config.pools}
-    for deployment in config.deployments:
-        if deployment.pool is not None:
-            members[deployment.pool].append(deployment)
     for name, pool in config.pools.items():
-        names = frozenset(one.name for one in members[name])
+        names = frozenset(one.name for one in config.deployments if one.limits.pool == name)
         yield _scope(f"pool {name}", pool.limits, names)
     for model, said in config.models.items():
         names = frozenset(one.name for one in config.deployments if one.model == model)

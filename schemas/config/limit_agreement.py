@@ -15,7 +15,7 @@ from headrace.schemas.config.finding import (
     section,
 )
 from headrace.schemas.config.keypath import KeyPath
-from headrace.schemas.config.limit_bounds import bound, pools_bound, upstream_bound
+from headrace.schemas.config.limit_bounds import bound, pool_of, pools_bound, upstream_bound
 from headrace.schemas.config.limits import SHARED
 from headrace.schemas.config.section import MOST_RESERVED
 
@@ -35,7 +35,7 @@ def limits_agree(tree: Plain) -> Iterator[Finding]:
 
 def _pools(tree: Plain) -> Iterator[Finding]:
     pools = section(tree, "pools")
-    members = {str(deployment.get("pool")) for _, deployment in deployments(tree)}
+    members = {pool_of(deployment) for _, deployment in deployments(tree)}
     for name in pools:
         yield from _parts(section(section(pools, name), "limits"), ("pools", name, "limits"))
         if name not in members:
@@ -58,11 +58,12 @@ def _deployments(tree: Plain) -> Iterator[Finding]:
         limits, path = section(deployment, "limits"), ("deployments", index, "limits")
         yield from _parts(limits, path)
         yield from _adaptive(limits, path)
-        pool = deployment.get("pool")
-        if isinstance(pool, str) and pool not in pools:
+        pool = pool_of(deployment)
+        if pool and pool not in pools:
             message = f"no pool is called {pool}" + did_you_mean(pool, [str(one) for one in pools])
-            yield Finding(("deployments", index, "pool"), message, ProblemCode.UNKNOWN_NAME)
-        elif isinstance(pool, str):
+            # Where there is none at all the name alone tells what belongs together.
+            yield Finding((*path, "pool"), message, ProblemCode.UNKNOWN_NAME, fatal=bool(pools))
+        elif pool:
             whole = section(section(pools, pool), "limits")
             yield from _below(limits, whole, path, f"the pool {pool}")
         model = str(deployment.get("model"))

@@ -26,7 +26,7 @@ def bound(limits: Plain, name: str) -> tuple[float, str]:
 
 def pools_bound(tree: Plain, name: str, model: str) -> float:
     """What the pools of a model's deployments let through together; infinite where one is in none."""
-    pools = {_pool(one) for _, one in deployments(tree) if str(one.get("model")) == model}
+    pools = {pool_of(one) for _, one in deployments(tree) if str(one.get("model")) == model}
     return sum(_bound_of(tree, "pools", pool, name) for pool in pools)
 
 
@@ -38,7 +38,7 @@ def upstream_bound(tree: Plain, name: str, models: Collection[str]) -> float:
     by_pool: dict[str, float] = {}
     by_model: dict[str, float] = {}
     for _, one in deployments(tree):
-        model, pool = str(one.get("model")), _pool(one)
+        model, pool = str(one.get("model")), pool_of(one)
         if model in models:
             own, _ = bound(section(one, "limits"), name)
             by_pool[pool] = by_pool.get(pool, 0) + own
@@ -53,9 +53,9 @@ def _bound_of(tree: Plain, kind: str, owner: str, name: str) -> float:
     return bound(section(section(section(tree, kind), owner), "limits"), name)[0]
 
 
-def _pool(deployment: Plain) -> str:
+def pool_of(deployment: Plain) -> str:
     """No name where it is in none."""
-    pool = deployment.get("pool")
+    pool = section(deployment, "limits").get("pool")
     return pool if isinstance(pool, str) else ""
 
 

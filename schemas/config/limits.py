@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.schemas.config.section import Section
+from headrace.schemas.config.section import Name, Section
 
 PerMinute = Annotated[int, Field(ge=1, le=10**12)]
 Concurrency = Annotated[int, Field(ge=1, le=100_000)]
@@ -51,6 +51,8 @@ class DeploymentLimits(Limits):
 
     """
 
+    pool: Annotated[str, Name] | None = None
+    """The pool whose limits it shares with other deployments; one of `pools`."""
     process_concurrency: Concurrency = 64
     """Calls that one dispatcher process holds at most; with more dispatchers there may be more."""
     adaptive: bool = False
@@ -67,7 +69,7 @@ def any_of(limits: Limits) -> bool:
 
 
 class PoolConfig(Section):
-    """Limits that the deployments with this `pool` share."""
+    """Limits that the deployments with this `limits.pool` share."""
 
     limits: Limits = Limits()
     """What all of them may be sent together."""

@@ -173,8 +173,6 @@ class DeploymentConfig(Section):
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     """Its share among the deployments of the same model."""
     limits: DeploymentLimits = DeploymentLimits()
-    pool: Annotated[str, Name] | None = None
-    """The pool whose limits it shares with other deployments; one of `pools`."""
     timeouts: Timeouts = Timeouts()
 
 

@@ -18,8 +18,12 @@ def governed(limits: dict[str, int] | None = None, **sections: Any) -> Governed:
         Config.model_validate(
             {
                 "deployments": [
-                    {"name": "d", "model": "m", "upstream": upstream, "limits": limits or {}}
-                    | pool,
+                    {
+                        "name": "d",
+                        "model": "m",
+                        "upstream": upstream,
+                        "limits": pool | (limits or {}),
+                    },
                     {"name": "e", "model": "n", "upstream": upstream},
                 ],
                 **sections,

@@ -15,7 +15,7 @@ lanes:
 pools: {account: {limits: {requests_per_minute: 100}}}
 tenants: {t: {weight: 3, limits: {tokens_per_minute: 50}}}
 deployments:
-  - {name: d, model: m, pool: account, upstream: {base_url: "https://example.com/v1"}}
+  - {name: d, model: m, limits: {pool: account}, upstream: {base_url: "https://example.com/v1"}}
   - {name: e, model: m, upstream: {base_url: "https://example.com/v1"}}
 """
 
@@ -50,7 +50,7 @@ def test_calls_at_a_time_are_limited_for_deployments_models_pools_and_tenants() 
         "tokens_per_minute: 50", "concurrency: 3"
     )
     text += "models: {m: {limits: {concurrency: 20}}}\n"
-    text = text.replace("pool: account,", "pool: account, limits: {concurrency: 10},")
+    text = text.replace("pool: account", "pool: account, concurrency: 10")
     scopes = tree_of(parse(text, "headrace.yaml", {}, str)).scopes
     of = flow("t", lane="interactive")
     whole = [scope for scope in scopes if scope.holds(of) and scope.lanes is None]
@@ -75,8 +75,8 @@ def test_a_tenant_may_own_a_part_beside_a_lane() -> None:
 
 
 def test_seats_that_are_learned_are_bounded_by_what_is_configured() -> None:
-    limits = "limits: {concurrency: 6, adaptive: true, adaptive_least: 2, adaptive_tolerance: 3}"
-    text = TEXT.replace("pool: account,", f"pool: account, {limits},")
+    limits = "concurrency: 6, adaptive: true, adaptive_least: 2, adaptive_tolerance: 3"
+    text = TEXT.replace("pool: account", f"pool: account, {limits}")
     text += "governor: {shadow: [learned_seats]}\n"
     scopes = tree_of(parse(text, "headrace.yaml", {}, str)).scopes
     (scope,) = [one for one in scopes if one.adaptive is not None]

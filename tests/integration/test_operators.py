@@ -31,7 +31,7 @@ DISPATCHERS = 2
 MODELS = {
     "free": {},
     "limited": {"limits": {"requests_per_minute": 6_000}},
-    "narrow": {"limits": {"requests_per_minute": 600}, "pool": "account"},
+    "narrow": {"limits": {"requests_per_minute": 600, "pool": "account"}},
     "slow": {"limits": {"requests_per_minute": 6}},
 }
 OVERLAY = {"pools": {"account": {"limits": {"requests_per_minute": 700}}}}

@@ -16,8 +16,7 @@ deployments:
   - name: east
     model: m
 {PLACE}
-    limits: {{{limits}}}
-{pool}
+    limits: {{{", ".join(filter(None, (limits, pool)))}}}
 {rest}
 """
 
@@ -28,7 +27,7 @@ def problems(text: str) -> str:
     return "\n".join(map(str, refused.value.problems))
 
 
-POOL = "    pool: account"
+POOL = "pool: account"
 ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
 
 
@@ -45,7 +44,7 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
             config("requests_per_minute: 51", ACCOUNT, POOL),
             "is above that of the pool account, 50",
         ),
-        (config("process_concurrency: 4", pool=POOL), "no pool is called account"),
+        (config("", "pools: {acount: {}}", POOL), "no pool is called account; did you mean acount"),
         (
             config("process_concurrency: 4", "lanes: {a: {deadline_s: 9, reserve: 0.5},"
             " b: {deadline_s: 9, reserve: 0.5}}"),
@@ -94,7 +93,7 @@ ACCOUNT = "pools: {account: {limits: {requests_per_minute: 50}}}"
             config("", f"{ACCOUNT}\nmodels: {{m: {{limits: {{requests_per_minute: 51}}}}}}", POOL),
             "models.m.limits.requests_per_minute: is above what the pools of its deployments allow, 50",
         ),
-        (config("", ACCOUNT), "headrace.yaml:7: pools.account: no deployment is in it"),
+        (config("", ACCOUNT), "headrace.yaml:6: pools.account: no deployment is in it"),
         (
             config("requests_per_minute: 50", "tenants: {t: {limits: {requests_per_minute: 51}}}"),
             "tenants.t.limits.requests_per_minute: is above what all that it may use allows, 50",
@@ -210,3 +209,14 @@ def test_a_key_is_its_digest_alone_or_has_a_name_and_limits() -> None:
     assert [one.digest for one in tenant.keys] == [DIGEST, "b" * 64]
     assert list(tenant.limited_keys) == ["ci"]
     assert agreed.limited
+
+
+def test_a_pool_is_named_with_the_limits_of_a_deployment() -> None:
+    agreed = parse(config("concurrency: 9", ACCOUNT, POOL), "headrace.yaml", {}, str)
+    assert agreed.deployments[0].limits.pool == "account"
+
+
+def test_where_no_pool_has_limits_a_name_alone_is_warned_of() -> None:
+    reading = read(config("", pool=POOL), "headrace.yaml", {}, str)
+    assert any("limits.pool: no pool is called account" in str(one) for one in reading.warnings)
+    assert not reading.config.limited

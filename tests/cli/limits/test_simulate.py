@@ -15,11 +15,10 @@ tenants:
   a: {weight: 2}
   b: {}
 deployments:
-  - {name: east, model: m, pool: account, upstream: {base_url: "https://example.com/v1"}}
+  - {name: east, model: m, limits: {pool: account}, upstream: {base_url: "https://example.com/v1"}}
   - name: west
     model: m
-    pool: account
-    limits: {requests_per_minute: 20, tokens_per_minute: 9000}
+    limits: {pool: account, requests_per_minute: 20, tokens_per_minute: 9000}
     upstream: {base_url: "https://example.com/v1"}
 """
 
