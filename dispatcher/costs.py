@@ -2,25 +2,17 @@
 
 How it works. With `reserve: estimate` input is the body's bytes by those that a token of the model had so
 far, plus what an image or file of the model took so far, and output what 95 % of the tenant's answers
-needed. With `reserve: hard` nothing is learned: what is reserved is not less than what can be used.
-
-The bound on input. A tokenizer that works on bytes (byte-level BPE, as of OpenAI, Llama 3, Qwen, Mistral;
-SentencePiece with byte fallback) makes each token of at least one byte of the text as UTF-8, and a string
-in JSON is never shorter than that. The JSON around a message, 25 bytes at least, covers the marks that a
-chat template puts around it; what a template adds once to a request is within `TEMPLATE_TOKENS`. What an
-upstream adds by itself (search results, a longer prompt of its own) nobody can see from here, and a
-tokenizer that first expands characters (NFKC: a ligature of 3 bytes becomes 33) is not covered.
+needed. With `reserve: hard` nothing is learned (`schemas/bounds.py`).
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from math import ceil
 from typing import Final, NamedTuple
 
-from headrace.dispatcher.asked import NOTHING, Asked, asked
 from headrace.dispatcher.quantile import Quantile
+from headrace.schemas.asked import NOTHING, asked
+from headrace.schemas.bounds import Cost, Unbounded, bound, most_output
 from headrace.schemas.config.model import ModelConfig
 from headrace.schemas.limits import Units
 from headrace.schemas.names import Endpoint, ModelName, Tenant
@@ -40,32 +32,6 @@ STEP: Final = 1.2
 """An estimate doubles within four longer answers, and halves within eighty shorter ones."""
 MOST_TENANTS: Final = 4_096
 """Pairs of model and tenant that are remembered; the one unused for longest is forgotten."""
-MOST_TOKENS: Final = 10**12
-"""What a request may ask for, as far as it counts here."""
-TEMPLATE_TOKENS: Final = 256
-"""A default system prompt and the preface to tools; about 130 in the longest common template."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a request will probably take, or with `reserve: hard` can take."""
-
-    input: int
-    output: int
-    firm: bool
-    """Whether all of `output` must be reserved; an expectation may be cut to what a limit allows."""
-    text_bytes: int = 0
-    """Of the body, without its media."""
-    media: int = 0
-    """Images, sounds and files."""
-
-
-class Unbounded(StrEnum):
-    """Why a request has no bound that could be reserved."""
-
-    OUTPUT = "it states no max_tokens, and models.*.most_output_tokens is not configured"
-    MEDIA = "it has images, sounds or files, and models.*.media_tokens is not configured"
-    FORM = "its body is not formed so that its tokens could be bounded"
 
 
 class Used(NamedTuple):
@@ -123,7 +89,7 @@ class Costs:
         """What a request with `body` will take; `Unbounded` only where the reserve is hard."""
         config = self._models.get(model, self._default)
         if config.reserve == "hard":
-            return _bound(config, endpoint, body)
+            return bound(config, endpoint, body)
         ask = asked(endpoint, body, strict=False) or NOTHING
         text = len(body) - ask.media_bytes
         tokens_in = ceil(
@@ -131,7 +97,7 @@ class Costs:
         )
         if endpoint is Endpoint.EMBEDDINGS:
             return Cost(tokens_in, 0, firm=True, text_bytes=text, media=ask.media)
-        most = _most_output(config, ask)
+        most = most_output(config, ask)
         known = self._outputs.get((model, tenant))
         needed = FIRST_OUTPUT if known is None else ceil(known.value)
         output = needed if most is None else min(needed, most)
@@ -183,29 +149,6 @@ class Costs:
         else:
             known.saw(output)
             self._outputs.move_to_end((model, tenant))
-
-
-def _bound(config: ModelConfig, endpoint: Endpoint, body: bytes) -> Cost | Unbounded:
-    """What a request cannot exceed."""
-    ask = asked(endpoint, body, strict=True)
-    if ask is None:
-        return Unbounded.FORM
-    if ask.media and config.media_tokens is None:
-        return Unbounded.MEDIA
-    text = len(body) - ask.media_bytes
-    tokens_in = text + TEMPLATE_TOKENS + ask.media * (config.media_tokens or 0)
-    most = 0 if endpoint is Endpoint.EMBEDDINGS else _most_output(config, ask)
-    if most is None:
-        return Unbounded.OUTPUT
-    return Cost(tokens_in, most, firm=True, text_bytes=text, media=ask.media)
-
-
-def _most_output(config: ModelConfig, ask: Asked) -> int | None:
-    """What all answers may have together; None: there is no bound."""
-    bounds = [one for one in (ask.each, config.most_output_tokens) if one is not None]
-    if not bounds:
-        return None
-    return ceil(min(min(bounds) * ask.answers, MOST_TOKENS))
 
 
 def _of(ratios: _Ratios, model: ModelName) -> _Ratio:

@@ -6,7 +6,7 @@ A shell around `credits`, `costs` and `routes`: it has the clock and tells the m
 from collections.abc import Callable, Mapping
 
 from headrace.dispatcher.breakers.board import Breakers
-from headrace.dispatcher.costs import Costs, Unbounded
+from headrace.dispatcher.costs import Costs
 from headrace.dispatcher.credits import Credits, Promise
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
@@ -21,6 +21,7 @@ from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.usage import used_by
 from headrace.dispatcher.verdicts import Fail
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.bounds import Unbounded
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from headrace.dispatcher.costs import Cost
 from headrace.dispatcher.governor.configured import ROUNDING, tree_of
 from headrace.dispatcher.governor.tree import Caps, Scope
+from headrace.schemas.bounds import Cost, most_answer
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Flow, Units
 from headrace.schemas.names import NO_KEY, DeploymentName, KeyName, ModelName, Tenant
@@ -63,7 +63,7 @@ class Governed:
             return Units(1)
         output = cost.output
         for caps in self._caps(flow):
-            most = _most_output(caps, cost.input)
+            most = most_answer(cost.input, caps.input_tokens, caps.output_tokens, caps.total_tokens)
             if most is None:
                 continue
             if most < 0 or (cost.firm and output > most):
@@ -92,13 +92,3 @@ def _counts_tokens(scope: Scope) -> bool:
     return any(
         cap is not None for cap in (caps.input_tokens, caps.output_tokens, caps.total_tokens)
     )
-
-
-def _most_output(caps: Caps, tokens_in: int) -> int | None:
-    """How many tokens may come back within `caps`; None: any number; below 0: too many are sent."""
-    if caps.input_tokens is not None and tokens_in > caps.input_tokens:
-        return -1
-    rooms = [cap for cap in (caps.output_tokens,) if cap is not None]
-    if caps.total_tokens is not None:
-        rooms.append(caps.total_tokens - tokens_in)
-    return min(rooms, default=None)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headrace.dispatcher.costs import Cost
 from headrace.dispatcher.tenure import Tenure
+from headrace.schemas.bounds import Cost
 from headrace.schemas.handover import Origin
 from headrace.schemas.journal import place_of
 from headrace.schemas.limits import Flow, Units

@@ -1,4 +1,5 @@
-"""What is known of limits and waits, for each request: whether it can be answered in time, and what is left.
+"""What is known of limits and waits, for each request: whether it can be answered at all and in time, and
+what is left.
 
 How it works. The owner of the limits tells once a second who waits, and for how long at least (`take`). All
 that is computed of it is computed then; a request costs a look-up. A request is refused only if its wait
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+from headrace.ingress.oversize import Oversize
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
@@ -37,6 +39,7 @@ class Forecast:
 
     def __init__(self, config: Config) -> None:
         self._refuses = config.ingress.refuse_hopeless
+        self._oversize = Oversize(config)
         self._models: dict[ModelName, list[DeploymentName]] = {}
         for one in config.deployments:
             self._models.setdefault(one.model, []).append(one.name)
@@ -60,13 +63,19 @@ class Forecast:
         self._epoch, self._stamp_ms = outlook.epoch, max(self._stamp_ms, stamp_ms)
         self._past.append({_queue(one): one.wait_ms for one in outlook.flows})
         self._scopes = {one.scope: one for one in outlook.scopes}
+        self._oversize.take(outlook.scopes)
         self._headers.clear()
         self._waits = dict(self._agreed()) if len(self._past) == LEAST_RECORDS else {}
 
     def refusal(self, record: RequestRecord, now_ms: int) -> Refusal | None:
-        """Why a request would only wait for its deadline; None: it may be answered in time."""
+        """Why a request could never be sent, or would only wait for its deadline; None: neither is known."""
+        if now_ms - self._stamp_ms > FRESH_MS:
+            return None
+        return self._oversize.refusal(record) or self._late(record, now_ms)
+
+    def _late(self, record: RequestRecord, now_ms: int) -> Refusal | None:
         wait_ms = self._waits.get((record.model, record.lane, record.tenant, record.key_name))
-        if wait_ms is None or not self._refuses or now_ms - self._stamp_ms > FRESH_MS:
+        if wait_ms is None or not self._refuses:
             return None
         late_ms = wait_ms * MARGIN - MARGIN_MS - (record.deadline_ms - now_ms)
         if late_ms <= 0 or record.not_before_ms > now_ms:

@@ -11,15 +11,13 @@ from headrace.dispatcher.costs import (
     FIRST_MEDIA,
     FIRST_OUTPUT,
     MOST_TENANTS,
-    TEMPLATE_TOKENS,
-    Cost,
     Costs,
     Text,
-    Unbounded,
     Used,
 )
 from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.usage import used_by
+from headrace.schemas.bounds import TEMPLATE_TOKENS, Cost, Unbounded
 from headrace.schemas.config.model import ModelConfig
 from headrace.schemas.limits import Units
 from headrace.schemas.names import Endpoint, ModelName, Tenant

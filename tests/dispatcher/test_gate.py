@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.breakers.board import Breakers
-from headrace.dispatcher.costs import TEMPLATE_TOKENS, Text
+from headrace.dispatcher.costs import Text
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.gate import Gate, Gatekeeper
 from headrace.dispatcher.governed import Governed
@@ -16,6 +16,7 @@ from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.verdicts import Fail
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.bounds import TEMPLATE_TOKENS
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.limits import Claim, Epoch, FlowGrant, Grants, SessionGrant, Units

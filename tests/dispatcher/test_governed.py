@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from headrace.dispatcher.costs import Cost
 from headrace.dispatcher.governed import Governed
+from headrace.schemas.bounds import Cost
 from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Units
 from headrace.schemas.names import NO_KEY, KeyName, Tenant

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from headrace.dispatcher.costs import Cost
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.routes import MOVE_MS, Routes
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
+from headrace.schemas.bounds import Cost
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import DeploymentName, KeyName
 from headrace.schemas.records import Attempt
