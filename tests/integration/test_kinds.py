@@ -46,7 +46,10 @@ async def submit(running: Installation, body: bytes, model: str = "small", **mor
 
 
 async def rows(running: Installation, request_id: str) -> list[Running | Terminal]:
-    """What `status` tells of a request, once its terminal row is there."""
+    """What `status` tells of a request, once its terminal row is there; that comes last.
+
+    Rows of running attempts leave through a producer of their own and may come behind it.
+    """
     key = status_key(RequestRecord(id=RequestId(""), body=b"").tenant, RequestId(request_id))
     partition = status.indexed_partition(key)
 
@@ -55,7 +58,7 @@ async def rows(running: Installation, request_id: str) -> list[Running | Termina
         assert {record.partition for record in mine} <= {partition}
         states = [status.decode(record.value or b"") for record in mine]
         done = [row for row in states if isinstance(row, Terminal)]
-        return [row for row in states if isinstance(row, Running | Terminal)] if done else []
+        return [row for row in states if isinstance(row, Running)] + done if done else []
 
     return await eventually(found, every_s=0.2)
 
