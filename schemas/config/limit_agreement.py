@@ -148,7 +148,13 @@ def _reserves(tree: Plain) -> Iterator[Finding]:
         yield Finding(path, f"all reserves together are above {MOST_RESERVED}")
     if len(shares) > MOST_RESERVES:
         yield Finding(path, f"more than {MOST_RESERVES} lanes and tenants have a reserve")
-    for where, limits in _wholes(tree):
+    wholes = list(_wholes(tree))
+    if not any(number(limits, name) for _, limits in wholes for name in SHARED):
+        message = (
+            "nothing is limited for the whole fleet of which a part could be reserved, such as"
+        )
+        yield Finding(path, f"{message} limits.concurrency of a deployment", fatal=False)
+    for where, limits in wholes:
         if number(limits, "concurrency") == 1:
             message = "of one call at a time no part can be reserved"
             yield Finding((*where, "concurrency"), message, fatal=False)

@@ -151,6 +151,16 @@ def test_the_line_and_the_code_of_the_contradiction_are_named(limits: str) -> No
     assert (problem.where, problem.code) == ("headrace.yaml:5", ProblemCode.CONFLICT)
 
 
+def test_a_reserve_of_nothing_is_warned_of() -> None:
+    """Seats of each process are not shared out: its lanes have their order only."""
+    text = config("process_concurrency: 4", "lanes: {a: {deadline_s: 9, reserve: 0.5}}")
+    warnings = read(text, "headrace.yaml", {}, str).warnings
+    assert any("lanes.a.reserve: nothing is limited" in str(one) for one in warnings)
+    text = config("concurrency: 4", "lanes: {a: {deadline_s: 9, reserve: 0.5}}")
+    warnings = read(text, "headrace.yaml", {}, str).warnings
+    assert not any("nothing is limited" in str(one) for one in warnings)
+
+
 def test_a_reserve_of_one_call_at_a_time_is_warned_of() -> None:
     text = config("concurrency: 1", "tenants: {t: {reserve: 0.5}}")
     warnings = read(text, "headrace.yaml", {}, str).warnings
