@@ -55,3 +55,13 @@ def problems_shown() -> Iterator[None]:
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def writable(file: Path, option: str) -> Iterator[None]:
+    """A file that cannot be written is a wrong argument."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror or type(error).__name__}"
+        raise typer.BadParameter(message, param_hint=option) from None

@@ -24,7 +24,7 @@ from headrace.cli.dlq.show import as_json, as_page, as_table
 from headrace.cli.dlq.tell import asker, bar, perform, purge_as_json, told
 from headrace.cli.dlq.when import moment
 from headrace.cli.dlq.work import Order, newest, not_found, value_of
-from headrace.cli.roles import ConfigFile, problems_shown
+from headrace.cli.roles import ConfigFile, problems_shown, writable
 from headrace.cli.topics.command import Output, OutputForm
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
@@ -92,7 +92,8 @@ def show_command(
         if body or out is not None:
             value = asyncio.run(value_of(read, found[0].letter, progress))
     if out is not None:
-        out.write_bytes(value or b"")
+        with writable(out, "--out"):
+            out.write_bytes(value or b"")
     elif body:
         sys.stdout.buffer.write(value or b"")
     elif output is Output.JSON:

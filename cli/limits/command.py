@@ -17,7 +17,7 @@ from headrace.cli.limits import live
 from headrace.cli.limits.plot import draw
 from headrace.cli.limits.summary import as_json, as_tables, summarize
 from headrace.cli.limits.traffic import Load, TrafficError, checked, multiple, read_load
-from headrace.cli.roles import ConfigFile, problems_shown
+from headrace.cli.roles import ConfigFile, problems_shown, writable
 from headrace.dispatcher.governor.configured import policy_of, tree_of
 from headrace.dispatcher.governor.simulator.run import simulate
 from headrace.dispatcher.governor.simulator.story import Story
@@ -84,7 +84,8 @@ def simulate_command(
     outcome = simulate(story)
     summary = summarize(story, outcome)
     if plot is not None:
-        plot.write_text(draw(story, outcome), encoding="utf-8")
+        with writable(plot, "--plot"):
+            plot.write_text(draw(story, outcome), encoding="utf-8")
     if output is Output.JSON:
         typer.echo(as_json(summary))
     else:

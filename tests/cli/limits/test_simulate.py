@@ -67,6 +67,13 @@ def test_the_plot_is_the_same_for_the_same_run(config: Path, tmp_path: Path) -> 
     assert plots[0].read_text().count("<polyline") == 6
 
 
+def test_a_plot_that_cannot_be_written_is_a_wrong_argument(config: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "none" / "plot.svg"
+    result = run(config, "--minutes", "0.1", "--plot", str(plot))
+    assert result.exit_code == WRONG
+    assert "cannot be written" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("flow", "says"),
     [
