@@ -13,8 +13,9 @@ import typer
 from aiokafka import AIOKafkaProducer
 
 from headrace.cli.roles import ConfigFile, problems_shown
-from headrace.cli.topics.admin import STEP_LIMIT_S, troubles_told
+from headrace.cli.topics.admin import STEP_LIMIT_S, bounded_write, troubles_told
 from headrace.cli.topics.errors import TopicsError
+from headrace.dispatcher.kafka.closing import end_producer
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
@@ -62,6 +63,7 @@ async def write_cancels(config: Config, ids: list[RequestId], now_ms: int) -> No
         try:
             async with asyncio.timeout(STEP_LIMIT_S):
                 await producer.start()
+            async with bounded_write():
                 acks = [
                     await producer.send(
                         topic,
@@ -73,4 +75,4 @@ async def write_cancels(config: Config, ids: list[RequestId], now_ms: int) -> No
                 ]
                 await asyncio.gather(*acks)
         finally:
-            await producer.stop()
+            await end_producer(producer)

@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from headrace.cli.settings.errors import TopicMissing
 from headrace.cli.topics.admin import STEP_LIMIT_S, connect, troubles_told
+from headrace.dispatcher.kafka.closing import end_consumer
 from headrace.schemas.breaker_log import BreakerLog
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
@@ -31,7 +32,7 @@ async def read_breakers(config: Config) -> BreakerLog:
                 await consumer.start()
                 await _read(consumer, TopicPartition(topic, 0), log)
         finally:
-            await consumer.stop()
+            await end_consumer(consumer)
     return log
 
 

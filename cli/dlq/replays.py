@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
 from headrace.cli.dlq.shelf import Record, Shelf
-from headrace.cli.topics.admin import troubles_told
+from headrace.cli.topics.admin import STEP_LIMIT_S, bounded_write, troubles_told
+from headrace.dispatcher.kafka.closing import end_producer
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.schemas.clock import BrokerClock
 from headrace.schemas.config.clients import client_options
@@ -38,7 +39,7 @@ class Skipped(StrEnum):
     INBOX = "inbox"
     """Refused at a tenant's inbox: what its headers claim would be believed on a lane."""
     SAME_REQUEST = "same_request"
-    """Another letter of the same request is replayed: a crash had written it twice."""
+    """Another letter of the same record is replayed: a crash had written it twice."""
 
 
 _ENDPOINTS: dict[bytes | None, Endpoint] = {word.value.encode(): word for word in Endpoint}
@@ -46,7 +47,7 @@ HINTS = {
     Skipped.HAS_OUTCOME: "its owner has the outcome dead_lettered for good; use --new-id",
     Skipped.UNKNOWN_LANE: "its lane is not configured; use --lane",
     Skipped.INBOX: "refused at a tenant's inbox; the tenant writes it there again, corrected",
-    Skipped.SAME_REQUEST: "the same request stands there twice",
+    Skipped.SAME_REQUEST: "the same record stands there twice",
 }
 
 
@@ -102,26 +103,23 @@ class Replayer:
         self._clock = BrokerClock(_now_ms() - time.time() * 1000)
 
     async def write(self, replays: Sequence[tuple[Replay, Record]]) -> None:
-        """Write these, and a mark for each that Kafka has acknowledged. Raises the first `KafkaError`.
+        """Write these, and a mark for each that Kafka has acknowledged. Raises the first `KafkaError`, or
+        `TimeoutError`.
 
         A crash between replay and mark leaves a letter that looks as if nothing had happened: it
         may be replayed once more, never not at all.
         """
         writing = (self._replay(replay, record) for replay, record in replays)
-        ends = await asyncio.gather(*writing, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
+        async with bounded_write():
+            ends = await asyncio.gather(*writing, return_exceptions=True)
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
 
-    async def mark(self, letter: Letter, anew: Anew | None = None) -> None:
+    async def mark(self, letter: Letter) -> None:
         """Say that `letter` was replayed."""
-        await self._producer.send_and_wait(
-            self._topics.dead_letters,
-            None,
-            key=letter.id.encode(),
-            partition=letter.partition,
-            headers=mark_headers(letter, SOURCE, anew.id if anew else None),
-        )
+        async with bounded_write():
+            await self._mark(letter, None)
 
     async def _replay(self, replay: Replay, record: Record) -> None:
         now_ms = self._clock.now_ms(_now_ms())
@@ -138,7 +136,16 @@ class Replayer:
         self._clock.observe(accepted_ms, _now_ms())
         if replay.anew is not None and becomes_job(replay.letter, self._topics):
             await self._queue(replay, replay.anew, accepted_ms, deadline_ms)
-        await self.mark(replay.letter, replay.anew)
+        await self._mark(replay.letter, replay.anew)
+
+    async def _mark(self, letter: Letter, anew: Anew | None) -> None:
+        await self._producer.send_and_wait(
+            self._topics.dead_letters,
+            None,
+            key=letter.id.encode(),
+            partition=letter.partition,
+            headers=mark_headers(letter, SOURCE, anew.id if anew else None),
+        )
 
     async def _send(
         self, replay: Replay, value: bytes | None, headers: list[tuple[str, bytes]]
@@ -191,10 +198,11 @@ async def open_replayer(config: Config, plan: Plan) -> AsyncIterator[Replayer]:
     )
     with troubles_told(config.kafka):
         try:
-            await producer.start()
+            async with asyncio.timeout(STEP_LIMIT_S):
+                await producer.start()
             yield Replayer(config, plan, producer)
         finally:
-            await producer.stop()
+            await end_producer(producer)
 
 
 def fresh_id() -> RequestId:

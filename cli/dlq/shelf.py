@@ -8,6 +8,7 @@ from aiokafka.structs import ConsumerRecord
 
 from headrace.cli.dlq.errors import TopicMissing
 from headrace.cli.topics.admin import connect, troubles_told
+from headrace.dispatcher.kafka.closing import end_consumer
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.letters import Letter, Mark, read_letter
@@ -113,4 +114,4 @@ async def open_shelf(config: Config) -> AsyncIterator[Shelf]:
             await consumer.start()
             yield Shelf(config, consumer, partitions)
         finally:
-            await consumer.stop()
+            await end_consumer(consumer)

@@ -5,6 +5,7 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from headrace.cli.topics.admin import STEP_LIMIT_S, troubles_told
+from headrace.dispatcher.kafka.closing import end_consumer
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.outlook import OUTLOOK_PARTITION, Outlook, decode
@@ -30,7 +31,7 @@ async def newest(config: Config) -> tuple[Outlook, int] | None:
                 consumer.seek(place, end)
                 return await _next(consumer, place)
         finally:
-            await consumer.stop()
+            await end_consumer(consumer)
 
 
 async def _next(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[Outlook, int] | None:

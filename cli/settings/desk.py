@@ -10,7 +10,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from headrace.cli.settings.errors import Conflict, Refused, TopicMissing
-from headrace.cli.topics.admin import STEP_LIMIT_S, connect, troubles_told
+from headrace.cli.topics.admin import STEP_LIMIT_S, bounded_write, connect, troubles_told
+from headrace.dispatcher.kafka.closing import end_consumer, end_producer
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import Config
 from headrace.schemas.settings import (
@@ -64,8 +65,12 @@ class Desk:
     async def write(self, setting: S) -> S:
         """Make a change. Returns it as it counts once it stands in the log before any other.
 
-        Errors: `Conflict`.
+        Errors: `Conflict`; `TimeoutError`, after which it may have been made all the same.
         """
+        async with bounded_write():
+            return await self._write(setting)
+
+    async def _write(self, setting: S) -> S:
         key = key_of(setting, uuid4().hex)
         ack = await self._send(key, encode(setting))
         await self._read_to(ack + 1)
@@ -100,7 +105,7 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(config: Config) -> AsyncIterator[Desk]:
-    """Connect, and read what is set. Errors: `TopicMissing`, `TopicsError`; the whole stay is bounded."""
+    """Connect, and read what is set; every wait is bounded. Errors: `TopicMissing`, `TopicsError`."""
     topic = Topics(config.kafka.topic_prefix).settings
     async with connect(config.kafka) as admin:
         if topic not in await admin.partitions([topic]):
@@ -120,10 +125,10 @@ async def open_desk(config: Config) -> AsyncIterator[Desk]:
                 await producer.start()
                 desk = Desk(topic, consumer, producer)
                 await desk.read()
-                yield desk
+            yield desk
         finally:
-            await producer.stop()
-            await consumer.stop()
+            await end_producer(producer)
+            await end_consumer(consumer)
 
 
 def _whose(kept: Kept | None) -> str:

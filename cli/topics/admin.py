@@ -152,6 +152,19 @@ async def connect(kafka: KafkaConfig) -> AsyncIterator[TopicAdmin]:
             await client.close()
 
 
+@asynccontextmanager
+async def bounded_write() -> AsyncIterator[None]:
+    """Bound a write, and what shows that it counts, by STEP_LIMIT_S. Errors: `TimeoutError`, which says that
+    it may have been written all the same.
+    """
+    try:
+        async with asyncio.timeout(STEP_LIMIT_S):
+            yield
+    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, TimeoutError) as error:
+        message = f"{str(error) or 'time ran out'}; what was being written may still take effect"
+        raise TimeoutError(message) from error
+
+
 @contextmanager
 def troubles_told(kafka: KafkaConfig) -> Iterator[None]:
     """What a Kafka client raises within, as `KafkaUnreachable`, `KafkaDenied` or `KafkaRefused`."""
@@ -163,7 +176,7 @@ def troubles_told(kafka: KafkaConfig) -> Iterator[None]:
         raise KafkaDenied(f"{message}: {error}") from error
     except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, TimeoutError) as error:
         message = f"No answer from Kafka at {servers}"
-        raise KafkaUnreachable(f"{message}: {error or 'time ran out'}") from error
+        raise KafkaUnreachable(f"{message}: {str(error) or 'time ran out'}") from error
     except KafkaError as error:
         raise KafkaRefused(str(error)) from error
 
