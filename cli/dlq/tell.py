@@ -27,7 +27,12 @@ async def perform(
     written = 0
     skipped: dict[str, int] = {}
     with bar() as progress:
-        async for done in replays_of(config, order, confirm, progress):
+
+        def ask(count: int) -> None:
+            progress.end()  # it would wipe the question away
+            confirm(count)
+
+        async for done in replays_of(config, order, ask, progress):
             if isinstance(done.replay, Replay):
                 written += 1
             else:
@@ -104,10 +109,24 @@ def told() -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
 
 
-@contextmanager
-def bar() -> Iterator[Callable[[int, int], None]]:
+class Reading:
     """How far a topic was read, shown on a terminal while it takes."""
+
+    def __init__(self, shown: Bar) -> None:
+        self._bar = shown
+        self._task = shown.add_task("reading dead letters", total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+    def end(self) -> None:
+        """Leave the terminal to others."""
+        self._bar.stop()
+
+
+@contextmanager
+def bar() -> Iterator[Reading]:
+    """Shows how far a topic was read, until it is left or ended."""
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task("reading dead letters", total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+        yield Reading(shown)

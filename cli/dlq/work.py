@@ -20,6 +20,8 @@ from headrace.cli.dlq.shelf import Progress, Record, Shelf, open_shelf
 from headrace.schemas.config.model import Config
 from headrace.schemas.letters import Letter
 
+Origin = tuple[str, str, int, int]
+"""An id, and the place of the record that became a dead letter."""
 Confirm = Callable[[int], None]
 """Told how many letters would be replayed; raises where that is not wanted."""
 
@@ -105,24 +107,37 @@ async def replay(
 async def _chosen(
     shelf: Shelf, pending: Pending, begin: dict[int, int], end: dict[int, int], order: Order
 ) -> AsyncGenerator[list[tuple[Done, Record]], None]:
-    """What is decided about each pending letter, at most as many as the limit says."""
+    """What is decided about each pending letter, until as many are replayed as the limit says."""
     left = order.limit
-    seen: set[tuple[str, int]] = set()
+    seen: set[Origin] = set()
     async with aclosing(shelf.read(begin, end, lambda _done, _total: None)) as batches:
         async for batch in batches:
             decided: list[tuple[Done, Record]] = []
             for letter, record in _letters(shelf, pending, batch):
                 if left == 0:
                     break
-                left -= 1
                 told: Replay | Skipped = decide(letter, order.plan, shelf, fresh_id())
-                if isinstance(told, Replay) and (letter.id, letter.replays) in seen:
-                    told = Skipped.SAME_REQUEST
-                seen.add((letter.id, letter.replays))
+                if isinstance(told, Replay):
+                    origin = _origin(letter)
+                    if origin in seen:
+                        told = Skipped.SAME_REQUEST
+                    else:
+                        seen.add(origin)
+                        left -= 1
                 decided.append((Done(letter, told), record))
             yield decided
             if left == 0:
                 return
+
+
+def _origin(letter: Letter) -> Origin:
+    """Letters of one record have the same. Not its id alone: two tenants may use one, or one may use it
+    twice.
+    """
+    source = letter.source
+    if not source.topic:  # none was told
+        return letter.id, "", letter.partition, letter.offset
+    return letter.id, source.topic, source.partition, source.offset
 
 
 def _letters(

@@ -45,9 +45,10 @@ class Desk:
         key: bytes | None = b"k",
         topic: str = "",
         reason: str = "attempts_exhausted",
+        offset: int = 5,
     ) -> str:
-        """Write a letter as a dispatcher does; returns its place."""
-        source = Source(topic or self.topics.requests("standard"), 1, 5, key, 0)
+        """Write a letter as a dispatcher does, of the record at `offset`; returns its place."""
+        source = Source(topic or self.topics.requests("standard"), 1, offset, key, 0)
         own = [("ce_id", request_id.encode())] if headers is None else headers
         kept = dead_letter_headers(own, source, reason=reason, history=HISTORY)
         producer = AIOKafkaProducer(

@@ -73,6 +73,15 @@ async def test_show_body_gives_the_value_byte_for_byte(
     assert (tmp_path / "value").read_bytes() == value
 
 
+async def test_a_file_that_cannot_be_written_is_a_wrong_argument(
+    desk: Desk, tmp_path: Path
+) -> None:
+    await desk.bury("r1")
+    code, _, told = await desk.dlq("show", "r1", "--out", str(tmp_path / "none" / "value"))
+    assert code == 2
+    assert "cannot be written: No such file or directory" in told
+
+
 BINARY = [
     ("ce_id", b"r1"),
     ("x", b"\x00\xff\xfe"),
@@ -148,6 +157,27 @@ async def test_a_letter_that_a_crash_wrote_twice_is_replayed_once(desk: Desk) ->
     assert [row["skipped"] for row in rows] == [None, "same_request"]
     assert await desk.rows("replay", "--yes") == []
     assert len(await desk.dump(desk.topics.requests("standard"))) == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--new-id",)])
+async def test_two_requests_of_one_id_are_both_replayed(desk: Desk, more: tuple[str, ...]) -> None:
+    """Two tenants may use one id; one may use it twice, with other words. One was marked, and lost."""
+    for offset, tenant in enumerate((b"acme", b"bolt", b"bolt")):
+        headers = [("ce_id", b"r1"), ("headrace-tenant", tenant)]
+        await desk.bury("r1", headers=headers, value=BODY + b" " * offset, offset=offset)
+    rows = await desk.rows("replay", "r1", *more)
+    assert [row["skipped"] for row in rows] == [None, None, None]
+    written = {record.value for record in await desk.dump(desk.topics.requests("standard"))}
+    assert written == {BODY, BODY + b" ", BODY + b"  "}
+
+
+async def test_what_is_left_out_takes_nothing_of_the_limit(desk: Desk) -> None:
+    """The same ones were met first by every repeat of the command, so nothing went on."""
+    for name in ("j1", "j2"):
+        await desk.bury(name, headers=[("ce_id", name.encode()), ("headrace-kind", b"job")])
+    await desk.bury("j1", headers=[("ce_id", b"j1")], offset=6)
+    rows = await desk.rows("replay", "--yes", "--limit", "1", "--reason", "attempts_exhausted")
+    assert [row["id"] for row in rows if row["skipped"] is None] == ["j1"]
 
 
 async def test_another_lane_may_be_wanted_and_an_unknown_one_needs_it(desk: Desk) -> None:
