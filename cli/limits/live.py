@@ -78,7 +78,8 @@ def set_command(
     """Change limits that are configured, now and without a restart; what is not named stays.
 
     Refused before anything is written: below 1, above the limit of the pool or model around it, or one that
-    the configuration does not have. `limits reset` goes back to the configuration.
+    the configuration does not have; and where what is not named ends at another time, since all changes of a
+    scope end together. `limits reset` goes back to the configuration.
     """
     rates = {
         "requests_per_minute": requests_per_min,
@@ -90,8 +91,10 @@ def set_command(
     if all(amount is None for amount in rates.values()):
         raise typer.BadParameter("no limit is named: --requests-per-min 60", param_hint="SCOPE")
 
+    ends_ms = until_ms(lasting, now_ms())
+
     def change(read: Config, now: Mapping[str, Limit], name: str) -> Limit:
-        return proposed(read, now, name, rates)
+        return proposed(read, now, name, rates, ends_ms)
 
     _set(config, scope, change, _words(reason, by, lasting), seen, output)
 

@@ -17,7 +17,7 @@ from headrace.schemas.config.model import Config
 from headrace.schemas.limits import Epoch, Flow
 from headrace.schemas.names import DeploymentName, KeyName, LaneName, Tenant
 from headrace.schemas.outlook import FlowOutlook, Level, Outlook, ScopeOutlook
-from headrace.schemas.settings import Limit, Pause, Scope, Settings, Verb
+from headrace.schemas.settings import FOREVER_MS, Limit, Pause, Scope, Settings, Verb
 
 UPSTREAM = {"base_url": "http://127.0.0.1:1/v1"}
 CI = {"digest": "a" * 64, "name": "ci", "limits": {"requests_per_minute": 4}}
@@ -118,6 +118,31 @@ def test_a_whole_may_be_lowered_below_its_parts_and_other_changes_stay() -> None
     now = {"pool p": Limit(version=3, scope="pool p", concurrency=2)}
     limit = proposed(config(), now, "pool p", {"requests_per_minute": 10, "concurrency": None})
     assert limit.rates() == {"requests_per_minute": 10, "concurrency": 2}
+
+
+@pytest.mark.parametrize(
+    ("kept_until_ms", "until_ms"),
+    [(FOREVER_MS, T0 + 600_000), (T0 + 600_000, FOREVER_MS), (T0 + 600_000, T0 + 700_000)],
+)
+def test_a_limit_that_is_not_named_keeps_its_end(kept_until_ms: int, until_ms: int) -> None:
+    """After `--concurrency 5 --for 10m` a limit ended that had been set for good."""
+    kept = Limit(version=1, scope="pool p", requests_per_minute=50, until_ms=kept_until_ms)
+    with pytest.raises(Refused, match=r"pool:p has requests_per_minute 50 .* name these as well"):
+        proposed(config(), {"pool p": kept}, "pool p", {"concurrency": 5}, until_ms)
+    both = {"concurrency": 5, "requests_per_minute": 50}
+    assert proposed(config(), {"pool p": kept}, "pool p", both, until_ms).rates() == both
+    named = {"requests_per_minute": 40}
+    assert proposed(config(), {"pool p": kept}, "pool p", named, until_ms).rates() == named
+
+
+def test_a_lowered_whole_stands_against_changes_of_the_same_limit_alone() -> None:
+    """Nothing of its deployments could be changed any more."""
+    now = {"pool p": Limit(version=1, scope="pool p", requests_per_minute=10)}
+    assert proposed(config(), now, "east", {"tokens_per_minute": 8_500}).rates()
+    with pytest.raises(Refused, match="above that of the pool p, 10"):
+        proposed(config(), now, "east", {"requests_per_minute": 20})
+    with pytest.raises(Refused, match="above tokens_per_minute, 7000"):
+        proposed(config(), now, "east", {"tokens_per_minute": 7_000})
 
 
 def test_show_tells_limits_pauses_and_queues() -> None:
