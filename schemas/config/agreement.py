@@ -4,12 +4,11 @@ Works on the tree, so that a wrong value elsewhere does not hide these findings,
 there: what is not of the right kind is the model's to report.
 """
 
-import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import chain
-from urllib.parse import urlsplit
 
+from headrace.schemas.config.address import is_loopback, on_loopback
 from headrace.schemas.config.errors import ProblemCode, did_you_mean
 from headrace.schemas.config.finding import Finding, Plain, deployments, is_true, listed, section
 from headrace.schemas.config.keypath import KeyPath
@@ -102,8 +101,8 @@ def _passwords_travel_hidden(tree: Plain) -> Iterator[Finding]:
         yield Finding(("kafka", "security", "protocol"), message)
     for index, deployment in deployments(tree):
         upstream = section(deployment, "upstream")
-        url = urlsplit(str(upstream.get("base_url", "")))
-        if url.scheme == "http" and upstream.get("api_key") and not _is_loopback(url.hostname):
+        url = str(upstream.get("base_url", ""))
+        if url.startswith("http:") and upstream.get("api_key") and not on_loopback(url):
             path = ("deployments", index, "upstream", "base_url")
             yield Finding(path, "sends the API key without TLS", fatal=False)
 
@@ -111,18 +110,9 @@ def _passwords_travel_hidden(tree: Plain) -> Iterator[Finding]:
 def _open_is_for_development(tree: Plain) -> Iterator[Finding]:
     host = str(section(tree, "ingress").get("listen", "0.0.0.0")).rpartition(":")[0]  # noqa: S104
     guarded = section(tree, "auth").get("mode") == "keys" or is_true(tree, "development")
-    if not guarded and not _is_loopback(host.strip("[]")):
+    if not guarded and not is_loopback(host.strip("[]")):
         yield Finding(("auth", "mode"), "open: whoever reaches the port may call", fatal=False)
 
 
 def _unknown(path: KeyPath, message: str, word: str, known: Collection[str]) -> Finding:
     return Finding(path, message + did_you_mean(word, known), ProblemCode.UNKNOWN_NAME)
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

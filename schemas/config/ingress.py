@@ -1,10 +1,11 @@
 """The section about the HTTP side."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from headrace.schemas.config.section import Address, Bytes, Count, Seconds, Section
+from headrace.schemas.config.address import clash
+from headrace.schemas.config.section import Address, Bytes, Count, Seconds, Section, conflict
 
 
 class IngressConfig(Section):
@@ -39,3 +40,9 @@ class IngressConfig(Section):
     index_dir: str | None = None
     """Folder of the local index of requests; made anew from Kafka when it is gone. Default: a folder
     of the platform's temporary one."""
+
+    @model_validator(mode="after")
+    def _ports_are_two(self) -> Self:
+        if clash(self.listen, self.metrics_listen):
+            raise conflict("metrics_listen", "is the same as listen")
+        return self

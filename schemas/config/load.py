@@ -6,6 +6,7 @@
 `parse` is pure: files that references name are read by `read_secret`. `load` is its thin shell.
 """
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from headrace.schemas.config.agreement import findings
+from headrace.schemas.config.clients import trusting
 from headrace.schemas.config.document import Document, read_document
 from headrace.schemas.config.environment import override
 from headrace.schemas.config.errors import ConfigInvalid, ConfigUnreadable, Problem, ProblemCode
 from headrace.schemas.config.explain import explain
 from headrace.schemas.config.finding import Finding
-from headrace.schemas.config.model import Config, default_lanes
+from headrace.schemas.config.model import Config, KafkaSecurity, default_lanes
 from headrace.schemas.config.references import Sources, resolve
 
 MAX_PROBLEMS = 100
@@ -43,7 +45,7 @@ def examine(path: Path, environ: Mapping[str, str]) -> Reading:
     def read_secret(name: str) -> str:
         return (path.parent / name).read_text(encoding="utf-8")
 
-    return read(read_file(path), str(path), environ, read_secret)
+    return read(read_file(path), str(path), environ, read_secret, trusting)
 
 
 def parse(
@@ -54,9 +56,13 @@ def parse(
 
 
 def read(
-    text: str, file_name: str, environ: Mapping[str, str], read_secret: Callable[[str], str]
+    text: str,
+    file_name: str,
+    environ: Mapping[str, str],
+    read_secret: Callable[[str], str],
+    try_authorities: Callable[[str], object] = lambda _: None,
 ) -> Reading:
-    """As `parse`, with the warnings."""
+    """As `parse`, with the warnings. `try_authorities` raises `OSError` for a file that is not of use."""
     document = read_document(text, file_name)
     given = override(document, environ)
     problems = document.problems
@@ -69,6 +75,7 @@ def read(
         config = Config.model_validate(document.tree)
     except ValidationError as error:
         problems += explain(error, document)
+    problems += _authorities(document, config, try_authorities)
     if problems or config is None:
         raise ConfigInvalid(_ordered(problems))
     return Reading(config, tuple(_located(finding, document) for finding in found))
@@ -94,6 +101,26 @@ def _drop_empty_sections(document: Document) -> None:
     for key in [key for key, value in document.tree.items() if value is None]:
         if key in Config.model_fields:
             del document.tree[key]
+
+
+def _authorities(
+    document: Document, config: Config | None, attempt: Callable[[str], object]
+) -> list[Problem]:
+    """Found out here, and not by each client on its own."""
+    security = config.kafka.security if config is not None else KafkaSecurity()
+    if security.ca_file is None or not security.protocol.endswith("SSL"):
+        return []
+    try:
+        attempt(security.ca_file)
+    except ssl.SSLError:
+        message = f"{security.ca_file} holds no certificates in PEM"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        message = f"cannot read {security.ca_file}: {reason}"
+    else:
+        return []
+    path = ("kafka", "security", "ca_file")
+    return [document.problem(ProblemCode.INVALID_VALUE, path, message)]
 
 
 def _located(finding: Finding, document: Document) -> Problem:

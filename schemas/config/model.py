@@ -131,6 +131,8 @@ class LaneConfig(Section):
 
 def _without_user(url: str) -> str:
     parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:  # reading a port above 65535 raises as well
+        raise ValueError("a base URL has a host, and a port that can be")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("a base URL has no user, query or fragment; a key goes into api_key")
     return url

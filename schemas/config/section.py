@@ -4,6 +4,7 @@ import re
 from typing import Annotated, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from headrace.schemas.config.address import with_a_port
 from headrace.schemas.names import LaneName, Tenant
 
 ADDRESS = r"^([^\s:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
@@ -27,7 +29,7 @@ TENANT_KEY = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 Seconds = Annotated[float, Field(gt=0, le=31 * 86400)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Bytes = Annotated[int, Field(ge=1024, le=2**40)]
-Address = Annotated[str, Field(pattern=ADDRESS)]
+Address = Annotated[str, Field(pattern=ADDRESS), AfterValidator(with_a_port)]
 """`host:port`; an IPv6 address in brackets."""
 LaneKey = Annotated[LaneName, StringConstraints(pattern=LANE_KEY)]
 """Part of topic names. No dot: `journal.x.1s` is the journal of a delay tier."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from deploy.value_sets import SECRETS
 
-from headrace.schemas.config.load import load
+from headrace.schemas.config.load import parse
 from headrace.schemas.config.model import Config
 from support.chart import Pod, Release
 
@@ -18,10 +18,15 @@ def environ_of(pod: Pod) -> dict[str, str]:
 
 
 def config_of(release: Release, role: str, folder: Path) -> Config:
+    """The configuration of a role. Files that are mounted into its pod are not looked at; those of
+    references are in `folder`.
+    """
     pod = release.pod(role)
-    file = folder / "headrace.yaml"
-    file.write_text(release.config_of(pod))
-    return load(file, environ_of(pod))
+
+    def read_secret(name: str) -> str:
+        return (folder / name).read_text()
+
+    return parse(release.config_of(pod), "headrace.yaml", environ_of(pod), read_secret)
 
 
 def port_of(listen: str) -> int:

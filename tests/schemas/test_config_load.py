@@ -88,6 +88,19 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
         ("tenants: {a: {keys: [nonsense]}}", "tenants.a.keys[0].digest: should be a key's digest"),
         ("tenants: {'a/b': {}}", 'tenants["a/b"]: should be a name of letters'),
         ("development: perhaps", "c.yaml:1: development: should be true or false"),
+        (
+            "kafka: {bootstrap_servers: ['a:1', 'b:65536']}",
+            "c.yaml:1: kafka.bootstrap_servers[1]: has a port above 65535",
+        ),
+        ("ingress: {listen: 'h:99999'}", "c.yaml:1: ingress.listen: has a port above 65535"),
+        (
+            "ingress:\n  listen: 'h:80'\n  metrics_listen: 'h:80'",
+            "c.yaml:3: ingress.metrics_listen: is the same as listen",
+        ),
+        (
+            "ingress: {listen: '127.0.0.1:9090'}",
+            "c.yaml:1: ingress.metrics_listen: is the same as listen",
+        ),
     ],
 )
 def test_a_value_that_does_not_hold_is_told_with_its_place(text: str, problem: str) -> None:
