@@ -12,6 +12,7 @@ import openai
 from headrace.cli.demo.answers import EventDigest, plain_digest
 from headrace.cli.demo.ledger import Ledger, Seen
 from headrace.cli.demo.prompts import Prompt
+from headrace.schemas.config.address import on_loopback
 
 TIMEOUT_S = 90.0
 """Longer than any request of a run that works; what waits longer is written down as lost."""
@@ -23,11 +24,20 @@ class Clients:
     def __init__(self, base_url: str, ledger: Ledger) -> None:
         """`base_url` ends with `/v1`."""
         self._ledger = ledger
+        trusting = not on_loopback(base_url)  # else a proxy of the environment would be asked
         self._sync = openai.OpenAI(
-            base_url=base_url, api_key="demo", max_retries=0, timeout=TIMEOUT_S
+            base_url=base_url,
+            api_key="demo",
+            max_retries=0,
+            timeout=TIMEOUT_S,
+            http_client=openai.DefaultHttpxClient(trust_env=trusting),
         )
         self._async = openai.AsyncOpenAI(
-            base_url=base_url, api_key="demo", max_retries=0, timeout=TIMEOUT_S
+            base_url=base_url,
+            api_key="demo",
+            max_retries=0,
+            timeout=TIMEOUT_S,
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=trusting),
         )
 
     async def aclose(self) -> None:

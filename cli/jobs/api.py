@@ -1,6 +1,7 @@
 """The jobs API as this command speaks it. Every trouble is a `JobsError`."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -10,10 +11,12 @@ import httpx
 import msgspec
 
 from headrace.cli.jobs.errors import JobsError, Refused, Unreachable, error_for
+from headrace.schemas.config.address import on_loopback
 
 TIMEOUT_S = 30.0
 WAIT_S = 60
 """Longest wait that one request asks for."""
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 QUIET_S = 60.0
 """An event stream says something more often than this, or the connection is dead."""
 
@@ -57,7 +60,9 @@ class JobsApi:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S)
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=not on_loopback(url)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +91,7 @@ class JobsApi:
             if response.status_code != httpx.codes.OK:
                 response.read()
                 raise _refusal(response)
-            yield from parsed(response.iter_lines())
+            yield from parsed(lines_of(response.iter_bytes()))
 
     def _ask(self, method: str, job_id: str, params: dict[str, str], wait_s: int) -> bytes:
         with _reached():
@@ -96,6 +101,19 @@ class JobsApi:
         if response.status_code != httpx.codes.OK:
             raise _refusal(response)
         return response.content
+
+
+def lines_of(pieces: Iterable[bytes]) -> Iterator[str]:
+    """The whole lines of a stream, which end at CR, LF or both alone: a text may hold what Unicode takes for
+    the end of a line.
+    """
+    rest, after_cr = b"", False
+    for piece in filter(None, pieces):
+        new = piece.removeprefix(b"\n") if after_cr else piece
+        after_cr = piece.endswith(b"\r")
+        *lines, rest = _LINE_END.split(rest + new)
+        for line in lines:
+            yield line.decode(errors="replace")
 
 
 def parsed(lines: Iterator[str]) -> Iterator[Event]:

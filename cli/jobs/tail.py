@@ -23,14 +23,13 @@ class _Choice(msgspec.Struct):
     text: str | None = None
 
 
-class _Problem(msgspec.Struct):
-    code: str | None = None
-    message: str = ""
-
-
 class _Piece(msgspec.Struct):
     choices: list[_Choice] = []
-    error: _Problem | None = None
+
+
+class _Ended(msgspec.Struct):
+    error: object = None
+    """Of whatever shape: upstreams have numbers as codes, or one text."""
 
 
 def follow(
@@ -69,7 +68,15 @@ def text_of(event: Event) -> str:
 def problem_of(event: Event) -> str:
     """The error that an event tells; empty for any other."""
     try:
-        found = msgspec.json.decode(event.data, type=_Piece).error
+        error = msgspec.json.decode(event.data, type=_Ended).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
-    return f"{found.code or 'error'}: {found.message}" if found is not None else ""
+    if error is None:
+        return ""
+    if isinstance(error, dict) and error.get("message"):
+        return f"{error.get('code') or 'error'}: {_text(error['message'])}"
+    return f"error: {_text(error)}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -30,6 +30,14 @@ async def upstream() -> AsyncIterator[MockUpstream]:
         yield running
 
 
+async def test_nothing_of_the_demo_goes_through_a_proxy() -> None:
+    clients = Clients("http://127.0.0.1:1/v1", Ledger(lambda: 0))
+    try:
+        assert [one._client.trust_env for one in (clients._sync, clients._async)] == [False, False]
+    finally:
+        await clients.aclose()
+
+
 def prompt(endpoint: str, client: str, *, stream: bool = False, model: str = "mock") -> Prompt:
     body = {**BODIES[endpoint], "model": model}
     return Prompt(endpoint=endpoint, lane="batch", stream=stream, client=client, body=body)  # type: ignore[arg-type]  # literals come from the parameters

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from headrace.cli.jobs.api import Event, JobsApi, parsed
+from headrace.cli.jobs.api import Event, JobsApi, lines_of, parsed
 from headrace.cli.jobs.errors import Unreachable
 from headrace.cli.jobs.tail import PAUSE_S, TRIES, follow, problem_of, text_of
 
@@ -78,3 +78,47 @@ def test_an_error_event_is_told_as_a_problem() -> None:
     data = '{"error":{"message":"cut","type":"x","param":null,"code":"cancelled"}}'
     assert problem_of(Event("", "message", data)) == "cancelled: cut"
     assert not problem_of(Event("", "message", '{"choices":[]}'))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ('{"error":{"message":"no","code":400}}', "400: no"),
+        ('{"error":"text"}', "error: text"),
+        ('{"error":{"detail":["a"]}}', 'error: {"detail":["a"]}'),
+        ('{"error":{"message":{"a":1},"code":null}}', 'error: {"a":1}'),
+        ('{"error":true,"choices":7}', "error: true"),
+        ('{"error":null}', ""),
+        ("[1]", ""),
+        ("[DONE]", ""),
+    ],
+)
+def test_an_error_of_any_shape_is_a_problem(data: str, told: str) -> None:
+    """A failed job was told as a completed one where its upstream has numbers as codes."""
+    assert problem_of(Event("", "message", data)) == told
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_lines_of_a_stream_end_where_its_standard_says(end: str, size: int) -> None:
+    """A token with U+2028 in it was cut."""
+    data = "data: a\u2028b\u2029c\u0085d\x0b\u00e9"
+    stream = end.join((data, "id: 1.1", "", "data: x", "", "cut")).encode()
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert list(lines_of(pieces)) == [data, "id: 1.1", "", "data: x", ""]
+
+
+@pytest.mark.parametrize(
+    ("url", "trusts"),
+    [
+        ("http://127.0.0.1:8080", False),
+        ("http://[::1]:8080", False),
+        ("http://localhost", False),
+        ("https://headrace.example", True),
+        ("no url at all", True),
+    ],
+)
+def test_what_stays_on_this_machine_goes_through_no_proxy(url: str, trusts: bool) -> None:
+    """The key of the tenant went to the proxy of the environment."""
+    with JobsApi(url, "key") as api:
+        assert api._http.trust_env is trusts
