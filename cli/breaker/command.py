@@ -26,7 +26,7 @@ from headrace.cli.breaker.show import (
 from headrace.cli.breaker.table import read_breakers
 from headrace.cli.roles import ConfigFile
 from headrace.cli.settings.desk import open_desk
-from headrace.cli.settings.errors import Refused
+from headrace.cli.settings.errors import Refused, SettingsError
 from headrace.cli.settings.options import (
     By,
     Lasting,
@@ -40,6 +40,8 @@ from headrace.cli.settings.options import (
     until_ms,
 )
 from headrace.cli.topics.command import Output, OutputForm
+from headrace.cli.topics.errors import TopicsError
+from headrace.schemas.breaker_log import BreakerLog
 from headrace.schemas.breakers import Row, State
 from headrace.schemas.config.errors import did_you_mean
 from headrace.schemas.config.model import Config
@@ -79,17 +81,18 @@ def show_command(
 ) -> None:
     """Show the breakers as all dispatchers obey them.
 
-    `share` is that of the usual calls, `opens again` when an open one is tried again.
+    `share` is that of the usual calls, `opens again` when an open one is tried again, `version` that of what
+    operators have set on it, for `--seen`.
     """
     read = loaded(config)
     with told():
         names = _known(read, deployments)
-        rows = asyncio.run(read_breakers(read)).rows
-    chosen = [rows.get(name) or _untold(name) for name in names]
+        log, versions = asyncio.run(_look(read, names))
+    chosen = [log.rows.get(name) or _untold(name) for name in names]
     if output is Output.JSON:
-        typer.echo(rows_as_json(chosen))
+        typer.echo(rows_as_json(chosen, versions))
     else:
-        rows_table(chosen, Console())
+        rows_table(chosen, versions, Console())
 
 
 @app.command("history")
@@ -185,13 +188,29 @@ def _set(
 
 
 async def set_breakers(config: Config, wanted: list[Breaker], seen: int | None) -> list[Breaker]:
-    """Write each as the next version. Errors: `SettingsError`, `TopicsError`."""
+    """Write each as the next version. Errors: `SettingsError`, `TopicsError`; they name those that were
+    written before.
+    """
     written: list[Breaker] = []
-    async with open_desk(config) as desk:
-        for one in wanted:
-            version = desk.version(breaker_place(one.deployment), seen)
-            written.append(await desk.write(msgspec.structs.replace(one, version=version)))
+    try:
+        async with open_desk(config) as desk:
+            for one in wanted:
+                version = desk.version(breaker_place(one.deployment), seen)
+                written.append(await desk.write(msgspec.structs.replace(one, version=version)))
+    except (SettingsError, TopicsError) as error:
+        if not written:
+            raise
+        names = ", ".join(one.deployment for one in written)
+        raise type(error)(f"{error}; set before that, and kept: {names}") from error
     return written
+
+
+async def _look(
+    config: Config, names: Sequence[DeploymentName]
+) -> tuple[BreakerLog, dict[str, int]]:
+    log = await read_breakers(config)
+    async with open_desk(config) as desk:
+        return log, {name: desk.settings.version(breaker_place(name)) for name in names}
 
 
 def _known(config: Config, names: Sequence[str] | None) -> list[DeploymentName]:

@@ -22,14 +22,17 @@ STYLES = {
 }
 
 
-def rows_as_json(rows: Iterable[Row]) -> str:
-    """An array with an object for each deployment; its fields are the record's."""
-    return _json([_fields(row) for row in rows])
+def rows_as_json(rows: Iterable[Row], versions: Mapping[str, int]) -> str:
+    """An array with an object for each deployment; its fields are the record's, and the version of what
+    operators have set.
+    """
+    return _json([_fields(row) | {"version": versions[row.deployment]} for row in rows])
 
 
-def rows_table(rows: Iterable[Row], console: Console) -> None:
+def rows_table(rows: Iterable[Row], versions: Mapping[str, int], console: Console) -> None:
     """A row for each deployment."""
-    head = ("deployment", "state", "share", "since", "opens again", "trips", "why", "saw", "by")
+    head = ("deployment", "state", "share", "since", "opens again", "trips", "why", "saw", "by",
+            "version")  # fmt: skip
     table = Table(*head, box=None, pad_edge=False)
     for one in rows:
         table.add_row(
@@ -42,6 +45,7 @@ def rows_table(rows: Iterable[Row], console: Console) -> None:
             "" if one.why is Why.START else one.why.value,
             _saw(one.figures),
             one.by,
+            str(versions[one.deployment]),
             style=STYLES.get(one.state),
         )
     console.print(table)

@@ -31,7 +31,8 @@ By = Annotated[str, typer.Option("--by", help="Who does it. Default: user and ho
 Seen = Annotated[
     int | None,
     typer.Option(
-        min=0, help="The version that `headrace limits show` showed: refused if it is another now."
+        min=0,
+        help="The version that `limits show` or `breaker show` told: refused if it is another now.",
     ),
 ]
 

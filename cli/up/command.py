@@ -19,7 +19,7 @@ from headrace.cli.localkafka import LocalKafkaError
 from headrace.cli.progress import ConsoleReporter
 from headrace.cli.topics.errors import TopicsError
 from headrace.cli.up.errors import StackError
-from headrace.cli.up.layout import DEFAULT_PORTS, curl_line
+from headrace.cli.up.layout import DEFAULT_PORTS, api_line, curl_line
 from headrace.cli.up.stack import Stack
 from headrace.schemas.config.errors import ConfigError
 from headrace.schemas.config.load import load
@@ -102,11 +102,10 @@ async def _serve(stack: Stack, stopping: asyncio.Event) -> None:
 def _print_places(stack: Stack, console: Console) -> None:
     config = load(stack.config_path, {**os.environ, **stack.environ})
     models = ", ".join(dict.fromkeys(one.model for one in config.deployments))
-    curl = curl_line(
-        stack.ingress_url, config.deployments[0].model, with_key=config.auth.mode == "keys"
-    )
+    with_key = config.auth.mode == "keys"
+    curl = curl_line(stack.ingress_url, config.deployments[0].model, with_key=with_key)
     rows = {
-        "API": f"{stack.ingress_url}/v1   (base_url of the OpenAI client; any key)",
+        "API": api_line(stack.ingress_url, with_key=with_key),
         "models": models,
         "metrics": f"http://127.0.0.1:{stack.layout.ingress_metrics}/metrics",
         "mock upstream": stack.mock_url,

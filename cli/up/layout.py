@@ -125,6 +125,12 @@ def overrides(layout: Layout, *, own_kafka: bool) -> dict[str, str]:
     return environ
 
 
+def api_line(ingress_url: str, *, with_key: bool) -> str:
+    """What an OpenAI client is told; `with_key` where requests need a key."""
+    key = "a tenant's key" if with_key else "any key"
+    return f"{ingress_url}/v1   (base_url of the OpenAI client; {key})"
+
+
 def curl_line(url: str, model: str, *, with_key: bool) -> str:
     """A request that works when it is pasted into a shell."""
     key = " -H 'authorization: Bearer YOUR_KEY'" if with_key else ""

@@ -5,7 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from headrace.cli.localkafka import LocalKafkaError
 from headrace.cli.progress import Reporter
+from headrace.cli.up.errors import StackError
 
 
 class Restartable(Protocol):
@@ -31,12 +33,17 @@ async def keep_running(
     deaths: list[float] = []
     while True:
         code = await process.wait()
-        deaths = [*deaths[-9:], clock()]
-        pause_s = restart_pause_s(deaths, clock())
-        cause = f"signal {-code}" if code < 0 else f"exit code {code}"
-        reporter.say(f"{name} ended ({cause}); starting it again in {pause_s:g} s")
-        await sleep(pause_s)
-        await process.start()
+        told = f"{name} ended ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+        while told:
+            deaths = [*deaths[-9:], clock()]
+            pause_s = restart_pause_s(deaths, clock())
+            reporter.say(f"{told}; starting it again in {pause_s:g} s")
+            await sleep(pause_s)
+            try:
+                await process.start()
+                told = ""
+            except (StackError, LocalKafkaError, OSError) as error:  # TimeoutError is an OSError
+                told = f"{name} could not be started: {str(error) or type(error).__name__}"
 
 
 def restart_pause_s(deaths: Sequence[float], now: float) -> float:

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from headrace.cli.localkafka import LocalKafka, free_ports
+from headrace.cli.localkafka import FolderInUse, LocalKafka, free_ports
 from headrace.cli.progress import Silent
 from headrace.cli.up import DataFolderInUse, Stack, StartFailed
-from headrace.cli.up.layout import configuration, curl_line, layout_of, names_of_ports
+from headrace.cli.up.layout import api_line, configuration, curl_line, layout_of, names_of_ports
 from headrace.cli.up.supervisor import keep_running, restart_pause_s
 from support.eventually import eventually
 
@@ -44,6 +44,11 @@ def test_the_curl_line_asks_for_a_key_only_where_one_is_needed() -> None:
     assert "Bearer" not in curl_line("http://127.0.0.1:1", "small", with_key=False)
 
 
+def test_any_key_will_do_only_where_none_is_needed() -> None:
+    assert "any key" in api_line("http://127.0.0.1:1", with_key=False)
+    assert "any key" not in api_line("http://127.0.0.1:1", with_key=True)
+
+
 class Mortal:
     """A process that ends whenever it is told to."""
 
@@ -71,6 +76,58 @@ async def test_a_dead_process_is_started_again_after_its_pause() -> None:
     await eventually(lambda: process.starts == 3)
     task.cancel()
     assert pauses == [0.5, 1, 2]
+
+
+class Failing(Mortal):
+    """Its starts fail in each way that is known, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._failures: list[Exception] = [
+            StartFailed("no port"),
+            FolderInUse("in use"),
+            TimeoutError(),
+            OSError("no memory"),
+        ]
+
+    async def start(self) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+        await super().start()
+
+
+class Said(Silent):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.words.append(line)
+
+
+async def test_a_start_that_fails_is_told_and_tried_again() -> None:
+    """Nobody watched the process any more, and nobody said so."""
+    process, said, pauses = Failing(), Said(), list[float]()
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+
+    task = asyncio.create_task(keep_running("x", process, said, clock=lambda: 0.0, sleep=note))
+    for starts in (1, 2):
+        await process.ends.put(1)
+        await eventually(lambda starts=starts: process.starts == starts)
+    task.cancel()
+    assert pauses == [0.5, 1, 2, 4, 8, 10]
+    told = [words.partition(";")[0] for words in said.words]
+    assert told == [
+        "x ended (exit code 1)",
+        "x could not be started: no port",
+        "x could not be started: in use",
+        "x could not be started: TimeoutError",
+        "x could not be started: no memory",
+        "x ended (exit code 1)",
+    ]
 
 
 async def test_a_second_stack_on_the_same_folder_is_refused(
