@@ -28,6 +28,14 @@ def test_every_pod_meets_the_restricted_standard(release: Release) -> None:
         assert account["automountServiceAccountToken"] is False
 
 
+def test_a_large_user_id_stays_a_whole_number() -> None:
+    """It came out as 1.00068e+09, which Kubernetes refuses."""
+    for pod in render(ACCEPTED["user id of a shared cluster"]).pods():
+        said = pod.spec["securityContext"]
+        ids = [str(said[key]) for key in ("runAsUser", "runAsGroup", "fsGroup")]
+        assert ids == ["1000680000"] * 3
+
+
 def test_the_file_of_the_authority_is_where_the_configuration_says(tmp_path: Path) -> None:
     release = render(ACCEPTED["tls with its own authority"])
     for role in ("ingress", "dispatcher", "governor", "topics"):

@@ -100,6 +100,7 @@ ACCEPTED: dict[str, Values] = {
         OPEN, image__digest=DIGEST, image__pullPolicy="Always", imagePullSecrets=[{"name": "pull"}]
     ),
     "user id left to the platform": changed(OPEN, "runAsUser", None),
+    "user id of a shared cluster": changed(OPEN, "runAsUser", 1_000_680_000),
     "placed": changed_all(
         KEYS,
         ingress=KEYS["ingress"] | _PLACEMENT,

@@ -5,9 +5,9 @@ enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
   {{- with .Values.runAsUser }}
-  runAsUser: {{ . }}
-  runAsGroup: {{ . }}
-  fsGroup: {{ . }}
+  runAsUser: {{ int64 . }}
+  runAsGroup: {{ int64 . }}
+  fsGroup: {{ int64 . }}
   {{- end }}
   seccompProfile:
     type: RuntimeDefault
