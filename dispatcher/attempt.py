@@ -21,7 +21,7 @@ from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.names import Ambiguous, DeploymentName, ModelName, RequestId
+from headrace.schemas.names import Ambiguous, DeploymentName, Identity, ModelName
 from headrace.schemas.records import ReplyTo
 
 ANNOUNCED_S = 0.01
@@ -72,15 +72,15 @@ class Attempts:
         self._journals = journals
         self._metrics = metrics
         self._clock = clock
-        self._calling: dict[RequestId, asyncio.Task[None]] = {}
+        self._calling: dict[Identity, asyncio.Task[None]] = {}
         self.running: set[Waiting] = set()
         """Requests whose calls run now."""
         self._announcing = asyncio.Lock()
         self._aborting = False
 
-    def cancel(self, request_id: RequestId) -> bool:
+    def cancel(self, request: Identity) -> bool:
         """Abort the call of a request whose owner took it back; False if none runs."""
-        task = self._calling.get(request_id)
+        task = self._calling.get(request)
         return task is not None and task.cancel()
 
     def abort_all(self) -> None:
@@ -238,7 +238,7 @@ class Attempts:
             base,
             # Not at once: a stream can break inside its own call, and the cancellation would then
             # meet whatever that task awaits next, its settlement too.
-            lambda: loop.call_soon(self.cancel, waiting.id),
+            lambda: loop.call_soon(self.cancel, waiting.identity),
         )
         if waiting.record.kind is not None:
             self._settlement.lasting(waiting, deployment, stream)
@@ -267,7 +267,7 @@ class Attempts:
             metered=gate is not None and gate.metered,
         )
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._calling[waiting.id] = task
+        self._calling[waiting.identity] = task
         self.running.add(waiting)
         waiting.began_s = self._clock.monotonic()
         forward: Forward = stream.forward if stream else _nowhere
@@ -289,8 +289,8 @@ class Attempts:
             return end
         finally:
             self.running.discard(waiting)
-            if self._calling.get(waiting.id) is task:
-                del self._calling[waiting.id]
+            if self._calling.get(waiting.identity) is task:
+                del self._calling[waiting.identity]
 
 
 def _nowhere(_chunk: bytes) -> None:

@@ -157,7 +157,7 @@ class Dispatcher:
         return decide(
             waiting,
             now_ms=now_ms,
-            cancelled=waiting.id in self._cancels,
+            cancelled=waiting.record in self._cancels,
             deployment=on,
             slow_ms=self._attempts.slow_ms(waiting.model),
             until_ms=self._placing.until_ms(waiting, now_ms) if on is None else 0,
@@ -208,7 +208,7 @@ class Dispatcher:
     def _postpone(self, waiting: Waiting) -> bool:
         """Put a request off that came before its time; False if its time has come."""
         now_ms = self._clock.now_ms()
-        if waiting.due_ms <= now_ms or waiting.id in self._cancels:
+        if waiting.due_ms <= now_ms or waiting.record in self._cancels:
             return False
         if waiting.due_ms >= waiting.deadline_ms:
             self._act(waiting, Expire("it is not to be sent before its deadline"))
@@ -248,10 +248,10 @@ class Dispatcher:
         self._breakers.turn(now_ms)
         stuck = self._placing.stuck(now_ms)
         over = self._queues.take(
-            lambda w: w.deadline_ms <= now_ms or w.id in self._cancels or not w.ours or stuck(w)
+            lambda w: w.deadline_ms <= now_ms or w.record in self._cancels or not w.ours or stuck(w)
         )
         if self._cancels.are_new():  # the call of a parked one is ended where it runs
-            over += self._waits.take(lambda w: w.id in self._cancels and w.parked is None)
+            over += self._waits.take(lambda w: w.record in self._cancels and w.parked is None)
         for waiting in over:
             self._act(waiting, self._decide(waiting, now_ms))
         self._crowds.turn(now_ms)
@@ -264,8 +264,8 @@ class Dispatcher:
 
     def cancel(self, cancel: CancelRecord) -> None:
         """An owner took a request back: do not start it, abort it if it runs."""
-        self._cancels.add(cancel.id, cancel.deadline_ms, self._clock.now_ms())
-        self._attempts.cancel(cancel.id)
+        self._cancels.add(cancel, self._clock.now_ms())
+        self._attempts.cancel((cancel.tenant, cancel.id))
 
     def room(self, tenure: Tenure) -> bool:
         """Whether more of this partition may be read."""

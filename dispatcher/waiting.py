@@ -9,7 +9,14 @@ from headrace.schemas.bounds import Cost
 from headrace.schemas.handover import Origin
 from headrace.schemas.journal import place_of
 from headrace.schemas.limits import Flow, Units
-from headrace.schemas.names import DeploymentName, Endpoint, LaneName, ModelName, RequestId
+from headrace.schemas.names import (
+    DeploymentName,
+    Endpoint,
+    Identity,
+    LaneName,
+    ModelName,
+    RequestId,
+)
 from headrace.schemas.records import Attempt, Headers, RequestRecord
 from headrace.schemas.retries import Source
 
@@ -70,6 +77,11 @@ class Waiting(msgspec.Struct, kw_only=True, eq=False):
     def id(self) -> RequestId:
         """The request id."""
         return self.record.id
+
+    @property
+    def identity(self) -> Identity:
+        """Tenant and id: what its cancel names."""
+        return self.record.tenant, self.record.id
 
     @property
     def ours(self) -> bool:

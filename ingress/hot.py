@@ -25,6 +25,7 @@ from headrace.ingress.waiter import GRACE_AFTER_DEADLINE_S, Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.names import Endpoint, Kind, RequestId
 from headrace.schemas.records import RequestRecord
+from headrace.schemas.replies import Cancel
 
 HOT: dict[str, Endpoint] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
 SUBMIT = "/v1/jobs"
@@ -190,7 +191,7 @@ class HotRoutes:
             if refused is None and waiter.final is None:
                 back = listener.lost and not self.draining
                 if not (back and s.keys.comebacks.left(record, waiter, digest, started)):
-                    s.cancels.add(record.id, record.deadline_ms)
+                    s.cancels.add(Cancel(record.id, record.deadline_ms, record.tenant))
             s.accounts.ended(record, waiter, refused, started)
 
     def _waiter(

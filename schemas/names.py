@@ -20,6 +20,9 @@ InstanceId = NewType("InstanceId", str)
 DEFAULT_TENANT = Tenant("default")
 """The tenant of a record, or of a caller under `auth: open`, that names none."""
 
+Identity = tuple[Tenant, RequestId]
+"""What makes a request one of its own: producers choose ids, so two tenants may use the same."""
+
 
 class Endpoint(StrEnum):
     """What the client called; the value is the path below the API's base URL."""

@@ -14,7 +14,14 @@ from typing import cast
 import msgspec
 
 from headrace.schemas.headers import H
-from headrace.schemas.names import DeploymentName, InstanceId, Outcome, RequestId
+from headrace.schemas.names import (
+    DEFAULT_TENANT,
+    DeploymentName,
+    InstanceId,
+    Outcome,
+    RequestId,
+    Tenant,
+)
 from headrace.schemas.records import SPEC_VERSION
 from headrace.schemas.wire import (
     Headers,
@@ -37,6 +44,8 @@ _NO_OUTCOME = ("headrace-outcome", b"")
 _OUTCOME = {word: ("headrace-outcome", word.value.encode()) for word in Outcome}
 _request_id = cast("Callable[[bytes], RequestId]", header_text)
 _instance = cast("Callable[[bytes], InstanceId]", header_word)
+_tenant = cast("Callable[[bytes], Tenant]", header_word)
+_DEFAULT_TENANT = DEFAULT_TENANT.encode()
 _upstream = cast("Callable[[bytes], DeploymentName]", header_word)
 _OUTCOMES = {word.value.encode(): word for word in Outcome}
 
@@ -169,13 +178,14 @@ def _read_begun(reply: Reply, known: dict[str, bytes]) -> None:
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """A record on `control`: do not start this request, abort it if it runs.
+    """A record on `control`: do not start this request of this tenant, abort it if it runs.
 
-    Forgotten after `deadline_ms`.
+    Forgotten after `deadline_ms`. A record that names no tenant is of the default one, as a request's is.
     """
 
     id: RequestId
     deadline_ms: int
+    tenant: Tenant = DEFAULT_TENANT
 
 
 def encode_cancel(cancel: Cancel, source: bytes) -> list[tuple[str, bytes]]:
@@ -185,6 +195,7 @@ def encode_cancel(cancel: Cancel, source: bytes) -> list[tuple[str, bytes]]:
         (H.TYPE.value, CANCEL_TYPE),
         (H.SOURCE.value, source),
         (H.SPEC.value, SPEC_VERSION),
+        (H.TENANT.value, cancel.tenant.encode()),
         (H.DEADLINE_MS.value, b"%d" % cancel.deadline_ms),
     ]
 
@@ -195,8 +206,9 @@ def decode_cancel(headers: Headers) -> Cancel:
     try:
         request_id = _request_id(known["ce_id"])
         deadline_ms = header_number(known["headrace-deadline-ms"])
+        tenant = _tenant(known.get("headrace-tenant") or _DEFAULT_TENANT)
     except (AttributeError, KeyError, ValueError) as error:
         raise MalformedRecord("cancel_header_invalid", repr(error)) from error
     if not request_id:
         raise MalformedRecord("cancel_header_invalid", "a cancel needs a request id")
-    return Cancel(request_id, deadline_ms)
+    return Cancel(request_id, deadline_ms, tenant)

@@ -16,6 +16,7 @@ from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import CATALOGUE, Code
 from headrace.schemas.names import InstanceId, Outcome
 from headrace.schemas.records import RequestRecord
+from headrace.schemas.replies import Cancel
 from headrace.schemas.status import By, Queued, Terminal
 
 READ_BACK_S = 5.0
@@ -81,7 +82,7 @@ class Ledger:
         )
         refused = await acknowledged(self._status.put(ended))
         if refused is None:
-            self._cancels.add(row.id, row.deadline_ms + SPARE_MS)
+            self._cancels.add(Cancel(row.id, row.deadline_ms + SPARE_MS, row.tenant))
         return refused
 
     async def give_up(self, record: RequestRecord, row: Row | None) -> None:
@@ -94,7 +95,7 @@ class Ledger:
         repeats that its client was told to send.
         """
         if not record.idempotency_key:
-            self._cancels.add(record.id, record.deadline_ms)
+            self._cancels.add(Cancel(record.id, record.deadline_ms, record.tenant))
 
     async def cancel(self, row: Row) -> Row | Refusal:
         """Cancel a request; returns it as the log has decided, ended one way or the other."""

@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from headrace.ingress.kafka.producer import Producer
-from headrace.schemas import replies
-from headrace.schemas.names import RequestId
+from headrace.schemas.names import Identity
+from headrace.schemas.replies import Cancel, encode_cancel
 from headrace.telemetry.logs import Log
 
 RETRY_S = 0.5
@@ -28,7 +28,7 @@ class Cancels:
         self._source = source
         self._log = log
         self._producer: Producer | None = None
-        self._kept: dict[RequestId, int] = {}
+        self._kept: dict[Identity, Cancel] = {}
         self._wanted = asyncio.Event()
 
     def connect(self, producer: Producer) -> None:
@@ -39,13 +39,13 @@ class Cancels:
         """Keep what comes until the next `connect`."""
         self._producer = None
 
-    def add(self, request_id: RequestId, deadline_ms: int) -> None:
-        """Have every dispatcher drop this request."""
+    def add(self, cancel: Cancel) -> None:
+        """Have every dispatcher drop the request that it names."""
         if len(self._kept) >= MAX_CANCELS:
             oldest = next(iter(self._kept))
             del self._kept[oldest]
-            self._log.warning("cancel_dropped", request_id=oldest)
-        self._kept[request_id] = deadline_ms
+            self._log.warning("cancel_dropped", tenant=oldest[0], request_id=oldest[1])
+        self._kept[cancel.tenant, cancel.id] = cancel
         self._wanted.set()
 
     async def run(self) -> None:
@@ -65,18 +65,17 @@ class Cancels:
                 await self._send()
 
     async def _send(self) -> None:
-        acks: list[tuple[RequestId, Future[RecordMetadata]]] = []
+        acks: list[tuple[Identity, Future[RecordMetadata]]] = []
         try:
-            for request_id, deadline_ms in list(self._kept.items()):
+            for request, cancel in list(self._kept.items()):
                 if self._producer is None:
                     break
-                cancel = replies.Cancel(request_id, deadline_ms)
-                headers = replies.encode_cancel(cancel, self._source)
-                key = request_id.encode()
+                headers = encode_cancel(cancel, self._source)
+                key = cancel.id.encode()
                 ack = await self._producer.send(self._control, b"", key=key, headers=headers)
-                acks.append((request_id, ack))
-            for request_id, ack in acks:
+                acks.append((request, ack))
+            for request, ack in acks:
                 await ack
-                self._kept.pop(request_id, None)
+                self._kept.pop(request, None)
         except KafkaError as error:
             self._log.warning("cancel_failed", error=repr(error), count=len(self._kept))

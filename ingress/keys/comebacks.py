@@ -23,9 +23,9 @@ from headrace.ingress.keys.shelter import Shelter
 from headrace.ingress.refusal import Refusal
 from headrace.ingress.waiter import GRACE_AFTER_DEADLINE_S, Waiter
 from headrace.schemas.claims import Attach, Orphan
-from headrace.schemas.names import InstanceId, RequestId
+from headrace.schemas.names import InstanceId, RequestId, Tenant
 from headrace.schemas.records import RequestRecord
-from headrace.schemas.replies import Reply
+from headrace.schemas.replies import Cancel, Reply
 
 COUNT = b"x-stainless-retry-count"
 """Header of the official clients: how often this request was sent before; `0` on the first."""
@@ -84,7 +84,8 @@ class Comebacks:
         if not official or len(self._appends) >= MAX_APPENDS:
             return False
         assert record.endpoint is not None  # noqa: S101 - over HTTP the path tells it
-        self._shelter.take_in(record.id, record.deadline_ms, self._monotonic() + KEEP_S)
+        wanted_no_more = Cancel(record.id, record.deadline_ms, record.tenant)
+        self._shelter.take_in(wanted_no_more, self._monotonic() + KEEP_S)
         orphan = Orphan(
             tenant=record.tenant,
             endpoint=record.endpoint,
@@ -151,19 +152,19 @@ class Comebacks:
         if taken is None:
             return
         if taken.taker == self._instance:
-            self._took(taken)
+            self._took(taken, entry.tenant)
         elif taken.keeper == self._instance:
             left_s = (taken.deadline_ms - at_ms) / 1000 + GRACE_AFTER_DEADLINE_S
             until = self._monotonic() + left_s
             for reply in self._shelter.send_on(taken.id, taken.taker, until):
                 self._forward.send(reply, taken.taker)
 
-    def _took(self, taken: Taken) -> None:
+    def _took(self, taken: Taken, tenant: Tenant) -> None:
         if taken.id in self._taking:
             self._taking[taken.id] = True
         else:
             # Its repeat has stopped waiting for the log: nobody wants the answer any more.
-            self._cancels.add(taken.id, taken.deadline_ms)
+            self._cancels.add(Cancel(taken.id, taken.deadline_ms, tenant))
 
     def stray(self, reply: Reply) -> bool:
         """A reply that nobody on the board waits for; True if it was for an orphan."""
@@ -180,5 +181,5 @@ class Comebacks:
 
     def sweep(self, now: float) -> None:
         """Cancel what nobody came back for."""
-        for request_id, deadline_ms in self._shelter.sweep(now):
-            self._cancels.add(request_id, deadline_ms)
+        for cancel in self._shelter.sweep(now):
+            self._cancels.add(cancel)

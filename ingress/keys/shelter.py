@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from headrace.schemas.errors import CATALOGUE, Code, error_body
 from headrace.schemas.names import InstanceId, Outcome, RequestId
-from headrace.schemas.replies import Reply
+from headrace.schemas.replies import Cancel, Reply
 
 MAX_BYTES = 64 * 1024 * 1024
 """Answers kept for clients that may come back; beyond it one more is given up."""
@@ -22,7 +22,8 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Guest:
-    deadline_ms: int
+    cancel: Cancel
+    """What is written when nobody comes for it."""
     leaves_at: float
     """Monotonic: the end of the grace, or, once it is sent on, of the request itself."""
     replies: list[Reply] = field(default_factory=list)
@@ -50,9 +51,9 @@ class Shelter:
         """Whether a repeat waits elsewhere for what comes here."""
         return any(guest.taker is not None for guest in self._guests.values())
 
-    def take_in(self, request_id: RequestId, deadline_ms: int, until: float) -> None:
-        """Keep what comes for `request_id` until then (monotonic seconds)."""
-        self._guests[request_id] = _Guest(deadline_ms, until)
+    def take_in(self, cancel: Cancel, until: float) -> None:
+        """Keep what comes for a request until then (monotonic seconds), which `cancel` would take back."""
+        self._guests[cancel.id] = _Guest(cancel, until)
 
     def deliver(self, reply: Reply) -> InstanceId | None:
         """Take a reply that nobody on the board waits for; returns where to send it on, if anywhere."""
@@ -85,15 +86,15 @@ class Shelter:
             return []
         replies = self._dismiss(request_id)
         if not (replies and replies[-1].final and replies[-1].part[0] == replies[-1].part[1]):
-            self._guests[request_id] = _Guest(guest.deadline_ms, until, taker=taker)
+            self._guests[request_id] = _Guest(guest.cancel, until, taker=taker)
         return replies
 
-    def sweep(self, now: float) -> list[tuple[RequestId, int]]:
-        """Forget who stayed too long; (id, deadline) of those to cancel, as nobody wants them."""
+    def sweep(self, now: float) -> list[Cancel]:
+        """Forget who stayed too long; the cancels of those that nobody wants."""
         gone = [(name, guest) for name, guest in self._guests.items() if now >= guest.leaves_at]
         for request_id, _ in gone:
             self._dismiss(request_id)
-        return [(name, guest.deadline_ms) for name, guest in gone if guest.taker is None]
+        return [guest.cancel for _, guest in gone if guest.taker is None]
 
     def _lose(self, request_id: RequestId, guest: _Guest) -> None:
         self.held_bytes -= guest.size

@@ -133,11 +133,12 @@ FINAL = Message(
 CANCEL = Message(
     "cancel",
     "A request is no longer wanted",
-    "It is not started any more, and aborted if it runs.",
+    "It is not started any more, and aborted if it runs. Tenant and id name it, as two tenants may use "
+    "the same id: one that names no tenant takes back a request of `default` only.",
     "The request id.",
     "Empty.",
     (*_EVENT, H.DEADLINE_MS),
-    (),
+    (H.TENANT,),
     CANCEL_TYPE,
 )
 CHAIN = Message(

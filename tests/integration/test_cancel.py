@@ -1,11 +1,14 @@
 """A client that leaves takes its request with it: by the upstream's own log."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
 
 from headrace.cli.mock.log import LoggedCall, Outcome
+from headrace.schemas.names import RequestId, Tenant
+from headrace.schemas.replies import Cancel, encode_cancel
 from support.eventually import eventually
 from support.http_client import Client
 from support.installation import Installation, chat
@@ -65,6 +68,22 @@ async def test_a_call_that_was_given_up_leaves_its_seat(
     await leave(asking)
     answer = await client.ask(chat("wants the seat", model="one-seat"))
     assert answer.status == 200
+
+
+async def test_a_cancel_is_of_one_tenant_though_another_uses_the_same_id(
+    running: Installation,
+) -> None:
+    name, lane = uuid.uuid4().hex, running.topics.requests("standard")
+    bodies = {owner: chat(f"{name} of {owner}", user=LONG) for owner in ("acme", "globex")}
+    for owner, body in bodies.items():
+        named = {"ce_id": name.encode(), "headrace-tenant": owner.encode()}
+        await running.produce(lane, body, headers=named)
+        await called(running, body)
+    for owner in list(bodies):
+        assert all(running.calls_with(body)[0].finished is None for body in bodies.values())
+        wish = Cancel(RequestId(name), round(time.time() * 1000) + 60_000, Tenant(owner))
+        await running.produce(running.topics.control, b"", headers=encode_cancel(wish, b"test"))
+        await assert_dropped(running, bodies.pop(owner))
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.headers import H
-from headrace.schemas.names import DeploymentName, Outcome, RequestId
+from headrace.schemas.names import DEFAULT_TENANT, DeploymentName, Outcome, RequestId, Tenant
 from headrace.schemas.records import Headers, MalformedRecord
 from headrace.schemas.replies import Cancel, Reply, decode, decode_cancel, encode, encode_cancel
 from support.contract import CHUNKS, FINALS
@@ -70,8 +70,13 @@ def test_the_final_of_a_stream_tells_whether_it_repeats_its_chunks() -> None:
 
 
 def test_a_cancel_is_read_again() -> None:
-    cancel = Cancel(RequestId("r-1"), 1_700_000_000_000)
+    cancel = Cancel(RequestId("r-1"), 1_700_000_000_000, Tenant("acme"))
     assert decode_cancel(encode_cancel(cancel, b"ingress-1")) == cancel
+
+
+def test_a_cancel_that_names_no_tenant_is_of_the_default_one() -> None:
+    headers = [("ce_id", b"r-1"), ("headrace-deadline-ms", b"1")]
+    assert decode_cancel(headers).tenant == DEFAULT_TENANT
 
 
 CANCELS: list[Headers] = [
@@ -80,6 +85,7 @@ CANCELS: list[Headers] = [
     [("ce_id", b""), ("headrace-deadline-ms", b"1")],
     [("ce_id", b"r" * 1025), ("headrace-deadline-ms", b"1")],
     [("ce_id", b"r-1"), ("headrace-deadline-ms", b"9" * 400)],
+    [("ce_id", b"r-1"), ("headrace-deadline-ms", b"1"), ("headrace-tenant", b"\x00")],
 ]
 
 

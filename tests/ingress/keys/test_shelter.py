@@ -3,10 +3,11 @@ import pytest
 from headrace.ingress.keys import shelter as room
 from headrace.ingress.keys.shelter import Shelter
 from headrace.schemas.errors import Code
-from headrace.schemas.names import InstanceId, RequestId
-from headrace.schemas.replies import Reply
+from headrace.schemas.names import InstanceId, RequestId, Tenant
+from headrace.schemas.replies import Cancel, Reply
 
 ID = RequestId("r1")
+CANCEL = Cancel(ID, 90_000, Tenant("acme"))
 TAKER = InstanceId("taker")
 
 
@@ -16,7 +17,7 @@ def final(body: bytes = b"{}", part: tuple[int, int] = (1, 1)) -> Reply:
 
 def sheltering() -> Shelter:
     shelter = Shelter()
-    shelter.take_in(ID, deadline_ms=90_000, until=10.0)
+    shelter.take_in(CANCEL, until=10.0)
     return shelter
 
 
@@ -39,7 +40,7 @@ def test_nobody_came_so_the_request_is_cancelled_after_the_grace() -> None:
     shelter = sheltering()
     shelter.deliver(final())
     assert shelter.sweep(9.9) == []
-    assert shelter.sweep(10.0) == [(ID, 90_000)]
+    assert shelter.sweep(10.0) == [CANCEL]
     assert (shelter.sweep(10.0), shelter.held_bytes) == ([], 0)
 
 
