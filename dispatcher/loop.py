@@ -181,8 +181,8 @@ class Dispatcher:
                 self._end(waiting, cancelled())
             case Expire(message):
                 self._end(waiting, of_error(Outcome.EXPIRED, Code.DEADLINE_EXCEEDED, message))
-            case Fail(code, message):
-                self._end(waiting, of_error(Outcome.FAILED, code, message))
+            case Fail(code, message, retry_ms):
+                self._end(waiting, of_error(Outcome.FAILED, code, message, retry_ms=retry_ms))
             case _:
                 assert_never(verdict)
 

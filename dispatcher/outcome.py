@@ -8,7 +8,7 @@ import orjson
 from headrace.dispatcher.ports import CallEnd
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import CATALOGUE, Code, error_body
-from headrace.schemas.names import DeploymentName, Outcome
+from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.replies import Reply
 
@@ -34,6 +34,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     upstream: DeploymentName = DeploymentName("")
     upstream_headers: bytes = b""
+    retry_ms: int = 0
+    """How long its owner should wait before it asks again; 0: none is told."""
 
 
 def of_answer(end: CallEnd, deployment: DeploymentName, outcome: Outcome) -> Ending:
@@ -49,7 +51,12 @@ def of_answer(end: CallEnd, deployment: DeploymentName, outcome: Outcome) -> End
 
 
 def of_error(
-    outcome: Outcome, code: Code, message: str, deployment: DeploymentName | None = None
+    outcome: Outcome,
+    code: Code,
+    message: str,
+    deployment: DeploymentName | None = None,
+    *,
+    retry_ms: int = 0,
 ) -> Ending:
     """An error of ours."""
     return Ending(
@@ -58,6 +65,7 @@ def of_error(
         body=error_body(code, message),
         code=code.value,
         upstream=deployment or DeploymentName(""),
+        retry_ms=retry_ms,
     )
 
 
@@ -91,6 +99,22 @@ def last_word(
     if pass_on:
         return of_answer(end, deployment, outcome)
     return of_error(outcome, code, message, deployment)
+
+
+def reply_of(request_id: RequestId, ending: Ending) -> Reply:
+    """The final that tells of it, without what depends on the request."""
+    return Reply(
+        id=request_id,
+        body=ending.body,
+        final=True,
+        status=ending.status,
+        outcome=ending.outcome,
+        content_type=ending.content_type,
+        code=ending.code,
+        upstream=ending.upstream,
+        upstream_headers=ending.upstream_headers,
+        retry_after_ms=ending.retry_ms,
+    )
 
 
 def _passed_on(headers: Mapping[str, str]) -> bytes:

@@ -16,7 +16,7 @@ from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.dispatcher.kafka.replies import Replies, ReplyStream
 from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
-from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms, undeliverable
+from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms, reply_of, undeliverable
 from headrace.dispatcher.source_record import SourceRecord
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Reason
@@ -25,7 +25,6 @@ from headrace.schemas.errors import Code
 from headrace.schemas.letters import attempts_of
 from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from headrace.schemas.records import Attempt, Headers
-from headrace.schemas.replies import Reply
 from headrace.schemas.retries import dead_letter_headers, retry_headers
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
@@ -210,7 +209,7 @@ class Settlement:
         address = waiting.record.reply
         if address is None:
             return None
-        reply = _reply(waiting.id, ending)
+        reply = reply_of(waiting.id, ending)
         if stream is not None:
             reply.seq = stream.chunks + 1
             if stream.lasts and ending.status == STREAMED:
@@ -226,7 +225,7 @@ class Settlement:
         place: tuple[int, int, int] | None = None
         if unreadable.reply is not None:
             try:
-                reply = _reply(unreadable.id, ending)
+                reply = reply_of(unreadable.id, ending)
                 reply.attempts = unreadable.lost
                 reply.attempt = max(1, unreadable.lost)
                 place = await self._replies.final(unreadable.reply, reply)
@@ -264,17 +263,3 @@ class Settlement:
         if waiting.copied:
             self._ended(waiting)
         self._journals.finished(waiting.tenure, waiting.offset, how)
-
-
-def _reply(request_id: RequestId, ending: Ending) -> Reply:
-    return Reply(
-        id=request_id,
-        body=ending.body,
-        final=True,
-        status=ending.status,
-        outcome=ending.outcome,
-        content_type=ending.content_type,
-        code=ending.code,
-        upstream=ending.upstream,
-        upstream_headers=ending.upstream_headers,
-    )

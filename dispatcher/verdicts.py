@@ -74,6 +74,8 @@ class Fail(msgspec.Struct, frozen=True):
 
     code: Code
     message: str
+    retry_ms: int = 0
+    """How long whoever asked should wait before it asks again; 0: none is told."""
 
 
 class Expire(msgspec.Struct, frozen=True):

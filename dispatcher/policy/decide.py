@@ -1,9 +1,14 @@
 """The decision before a call."""
 
+from typing import Final
+
 from headrace.dispatcher.verdicts import Before, Cancel, Defer, Dispatch, Drop, Expire, Fail
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
 from headrace.schemas.names import DeploymentName
+
+LEAST_RETRY_MS: Final = 1_000
+"""Nobody is told to ask again sooner."""
 
 
 def decide(
@@ -26,17 +31,17 @@ def decide(
     if waiting.deadline_ms <= now_ms:
         return Expire()
     if deployment is None:
-        return _later(waiting, until_ms)
+        return _later(waiting, until_ms, now_ms)
     if _too_late(waiting, now_ms, slow_ms):
         return Expire("when its turn came, too little time was left for a call")
     return Dispatch(deployment)
 
 
-def _later(waiting: Waiting, until_ms: int) -> Defer | Fail:
+def _later(waiting: Waiting, until_ms: int, now_ms: int) -> Defer | Fail:
     if until_ms < waiting.deadline_ms:
         return Defer(until_ms)
     why = f"no deployment of {waiting.model} is called before the deadline: too many calls failed"
-    return Fail(Code.UPSTREAM_UNAVAILABLE, why)
+    return Fail(Code.UPSTREAM_UNAVAILABLE, why, max(LEAST_RETRY_MS, until_ms - now_ms))
 
 
 def _too_late(waiting: Waiting, now_ms: int, slow_ms: int) -> bool:

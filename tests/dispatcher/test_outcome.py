@@ -4,10 +4,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.dispatcher.outcome import event, of_answer, of_error, queue_ms
+from headrace.dispatcher.outcome import event, of_answer, of_error, queue_ms, reply_of
 from headrace.dispatcher.ports import CallEnd
 from headrace.schemas.errors import CATALOGUE, Code
-from headrace.schemas.names import DeploymentName, Outcome
+from headrace.schemas.names import DeploymentName, Outcome, RequestId
 from support.dispatch import APPENDED_MS, waiting
 
 EAST = DeploymentName("east")
@@ -74,3 +74,8 @@ def test_the_wait_in_the_queue_ends_with_the_first_call() -> None:
     assert queue_ms(request) == 250
     request.first_call_ms = APPENDED_MS - 3
     assert queue_ms(request) == 0
+
+
+def test_whoever_may_ask_again_is_told_when() -> None:
+    ending = of_error(Outcome.FAILED, Code.UPSTREAM_UNAVAILABLE, "open", retry_ms=12_345)
+    assert reply_of(RequestId("r"), ending).retry_after_ms == 12_345

@@ -112,6 +112,7 @@ def test_a_request_is_put_off_or_fails_at_once_if_its_deadline_comes_first() -> 
     failed = decide(request, deployment=None, until_ms=until_ms + 1, **now)
     assert isinstance(failed, Fail)
     assert failed.code is Code.UPSTREAM_UNAVAILABLE
+    assert failed.retry_ms == until_ms + 1 - now["now_ms"]
     assert decide(request, deployment=EAST, until_ms=until_ms + 1, **now) == Dispatch(EAST)
 
 
