@@ -50,6 +50,7 @@ class Gate:
 
     def settle(self, end: CallEnd) -> None:
         """The call ended so."""
+        self._keeper.sent(self._promise, end.spent_s)
         if self.metered:
             self._keeper.settle(self._promise, self._waiting, end)
 
@@ -85,7 +86,9 @@ class Gatekeeper:
         self._seats = seats
         self.flows = FlowQueues(list(config.lanes), config.dispatcher.lower_lane_share)
         self.routes = Routes(governed, self.flows, seats, breakers.attitude)
-        holder = Holder(process, Timing(), self._mono_ms())
+        timing = Timing()
+        self._guard_s = timing.guard_ms / 1000
+        holder = Holder(process, timing, self._mono_ms())
         self.credits = Credits(holder, self.flows, seats, governed)
 
     def route(self, waiting: Waiting, now_ms: int) -> Fail | None:
@@ -165,6 +168,11 @@ class Gatekeeper:
         if not spent:
             self._metrics.credits_refused(promise.flow.deployment)
         return spent
+
+    def sent(self, promise: Promise, after_s: float) -> None:
+        """Its first byte left so long after its credits were spent."""
+        if after_s > self._guard_s:
+            self._metrics.late_send(promise.flow.deployment)
 
     def settle(self, promise: Promise, waiting: Waiting, end: CallEnd) -> None:
         """See `Gate.settle`."""

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from headrace.dispatcher.breakers.switch import Switch
 from headrace.dispatcher.governor.pauses import Pauses
+from headrace.dispatcher.lag import Behind
 from headrace.dispatcher.outcome import Ending, queue_ms
 from headrace.dispatcher.policy.signals import Signal, classify
 from headrace.dispatcher.ports import CallEnd
@@ -102,7 +103,8 @@ class Metrics:
     def _of_limits(self, registry: CollectorRegistry) -> None:
         self._limit_wait = Histogram(
             "headrace_limit_wait_seconds",
-            "From the queue of a deployment with limits of the fleet to the dispatch.",
+            "From the queue of a deployment with limits of the fleet to the dispatch; which of its limits "
+            "made a request wait is not known here.",
             ("deployment",),
             buckets=_WAITS,
             registry=registry,
@@ -110,6 +112,13 @@ class Metrics:
         self._credits_refused = Counter(
             "headrace_credits_refused",
             "Calls that were not sent: their credits were gone when the connection stood.",
+            ("deployment",),
+            registry=registry,
+        )
+        self._late_sends = Counter(
+            "headrace_late_sends",
+            "Calls whose first byte left later after their credits were spent than the guard allows for: the "
+            "upstream may count them in another window than the governor.",
             ("deployment",),
             registry=registry,
         )
@@ -171,7 +180,16 @@ class Metrics:
         self._oldest = gauge(
             "oldest_unfinished_seconds", "Age of the oldest unfinished record.", "lane"
         )
-
+        self._lag_s = gauge(
+            "consumer_lag_seconds",
+            "How long the record has waited that waits longest for its first call, read or not, in owned "
+            "partitions.",
+            "lane",
+        )
+        self.recovery = gauge(
+            "state_recovery_seconds",
+            "How long it took to learn from the journals what earlier owners did, at the last assignment.",
+        )
         self._paused = gauge(
             "paused", "Lanes, tenants or deployments that operators hold back, as obeyed.", "scope"
         )
@@ -211,6 +229,10 @@ class Metrics:
         """A call was not sent."""
         self._credits_refused.labels(deployment).inc()
 
+    def late_send(self, deployment: DeploymentName) -> None:
+        """A call's first byte left late."""
+        self._late_sends.labels(deployment).inc()
+
     def retried(self, reason: str) -> None:
         """An attempt is to be repeated."""
         self._retries.labels(reason).inc()
@@ -245,10 +267,11 @@ class Metrics:
         self._rebalances.inc(assignments - self._rebalanced)
         self._rebalanced = assignments
 
-    def behind(self, lane: LaneName, records: int, oldest_s: float) -> None:
+    def behind(self, lane: LaneName, behind: Behind) -> None:
         """How far this process is behind in a lane's partitions that it owns."""
-        self._lag.labels(lane).set(records)
-        self._oldest.labels(lane).set(oldest_s)
+        self._lag.labels(lane).set(behind.records)
+        self._oldest.labels(lane).set(behind.oldest_s)
+        self._lag_s.labels(lane).set(behind.waits_s)
 
     def dead_letter(self, reason: Reason) -> None:
         """A record became a dead letter."""

@@ -34,6 +34,10 @@ class OffsetTracker:
         """Those behind the first one that is not done."""
         return sorted(self._done)
 
+    def is_done(self, offset: int) -> bool:
+        """Whether `offset`, which was read, is done."""
+        return offset in self._done or offset < self.watermark
+
     @property
     def span(self) -> int:
         """Offsets between the watermark and the newest one read: what the window bound is set on."""

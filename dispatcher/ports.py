@@ -55,6 +55,8 @@ class CallEnd(msgspec.Struct, kw_only=True):
     """What came of the text of such a stream."""
     withheld: bool = False
     """The gate stayed closed: nothing was sent."""
+    spent_s: float = 0.0
+    """How long after its gate had opened the first byte was handed to the socket."""
     detail: str = ""
     """For logs and histories: no body, no header values."""
 

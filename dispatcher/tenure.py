@@ -90,9 +90,10 @@ class Tenure:
         self.seen = Seen(FEW if delay_ms else GENERATION)
         self._held: dict[int, SourceRecord] = {}
         self._burying: set[int] = set()
-        self._stamps: dict[int, int] = {}
+        self.stamps: dict[int, int] = {}
         """Offset -> timestamp of what was read and is not below the watermark, oldest first."""
-        self._passed = past.passed
+        self.read_out_ms = 0
+        """When nothing of it was left to read last; see `lag`."""
         self._freed: set[int] = set()
         """Offsets that were held and may be admitted once more, now to run."""
         self.followed = followed
@@ -109,6 +110,7 @@ class Tenure:
         self.crashes = {o: n for o, n in past.crashes.items() if o >= position}
         """Offset -> how many processes died with it in hand, or `CONVICTED`."""
         self.trials = {offset for offset in past.trials if offset >= position}
+        self._passed = past.passed
         self.marks = Marks(past.marks)
         """Of a delay partition: whose hand-overs count from where on."""
 
@@ -141,7 +143,7 @@ class Tenure:
         unread = record.offset >= self.tracker.next_offset
         open_now = self.tracker.read(record.offset)
         if unread:
-            self._stamps[record.offset] = record.timestamp
+            self.stamps[record.offset] = record.timestamp
         if not open_now:
             self._pass()
             return False
@@ -154,9 +156,13 @@ class Tenure:
         """Whether the record may not be taken as any other: it was lost, or a process died of its reader."""
         return offset in self.lost or offset < self.careful_until
 
+    def begun(self, offset: int) -> bool:
+        """Whether a record that was read is done, or has been called, here or by an elder."""
+        return offset in self.running or offset in self.elders or self.tracker.is_done(offset)
+
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest record that was read and has no outcome yet."""
-        return next(iter(self._stamps.values()), None)
+        return next(iter(self.stamps.values()), None)
 
     def started(self, offset: int, progress: int) -> None:
         """This session begins something for `offset`."""
@@ -266,7 +272,7 @@ class Tenure:
         self._pass()
 
     def _pass(self) -> None:
-        stamps, watermark = self._stamps, self.tracker.watermark
+        stamps, watermark = self.stamps, self.tracker.watermark
         while stamps and (first := next(iter(stamps))) < watermark:
             self._passed = (first, stamps.pop(first))
 

@@ -95,6 +95,11 @@ class Metrics(Collector):
             "1 once the index knows all that stood in the log when the process started.",
             int(self._index is not None and self._index.ready),
         )
+        yield GaugeMetricFamily(
+            "headrace_state_recovery_seconds",
+            "How long the index took to read what stood in the log; 0 until it is ready.",
+            self._index.progress.recovery_s if self._index else 0,
+        )
         build = GaugeMetricFamily(
             "headrace_build_info", "1; the version is a label.", labels=["version"]
         )

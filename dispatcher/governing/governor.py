@@ -234,13 +234,13 @@ class Governor:
         self._breakers.take_over(owner.epoch, self._past.heard, owner.restraints.rests)
         owner.hold_back(self._breakers.share)
         self.owner, self._won, self._past = owner, None, PastReports()
-        self._metrics.took_over()
+        self._metrics.took_over(took_s := self._clock.monotonic() - began_s)
         self._log.info(
             "governor_owns",
             epoch=owner.epoch,
             count=len(owner.sessions),
             state="intact" if intact else "unknown_past",
-            dur_ms=round((self._clock.monotonic() - began_s) * 1000),
+            dur_ms=round(took_s * 1000),
         )
 
     async def _read_past(self, won: Placed) -> Past | None:

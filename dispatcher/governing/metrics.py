@@ -46,6 +46,11 @@ class Metrics:
             registry=registry,
         )
         self._owns = gauge("owner", "1 in the process that hands out credits.")
+        self._recovery = Gauge(
+            "headrace_state_recovery_seconds",
+            "How long it took to learn from the log what earlier owners did, at the last takeover.",
+            registry=registry,
+        )
         self._epoch = gauge("epoch", "The owner's number, as this process has read it.")
         self._sessions = gauge("sessions", "Dispatchers that the owner hears of.")
         self._takeovers = counter("takeovers", "Times this process became the owner.")
@@ -91,8 +96,9 @@ class Metrics:
         """The newest owner that was read of."""
         self._epoch.set(epoch)
 
-    def took_over(self) -> None:
-        """This process is the owner."""
+    def took_over(self, after_s: float) -> None:
+        """This process is the owner, and took so long to learn what its predecessors did."""
+        self._recovery.set(after_s)
         self._known.clear()
         self._takeovers.inc()
         self._owns.set(1)

@@ -6,7 +6,7 @@ eager protocol), so ownership is told by tenures, not by the consumer.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -15,12 +15,12 @@ from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started, rejoin_where_stuck
 from headrace.dispatcher.kafka.commits import Commits
+from headrace.dispatcher.kafka.ends import end_of
 from headrace.dispatcher.kafka.groups import Group, group_consumer
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
-from headrace.schemas.names import LaneName
 from headrace.telemetry.logs import Log
 
 _POLL_MS = 100
@@ -289,11 +289,10 @@ class Source(ConsumerRebalanceListener):
             self.resume()
             return
 
-    def behind(self) -> Iterator[tuple[LaneName, int, int | None]]:
-        """Of each partition: its lane, records without an outcome, timestamp of the oldest one read."""
-        for tp, tenure in self.tenures.items():
-            end = self._consumer.highwater(tp) or tenure.tracker.next_offset
-            yield tenure.lane, max(0, end - tenure.tracker.watermark), tenure.oldest_ms()
+    async def behind(self) -> AsyncIterator[tuple[Tenure, int]]:
+        """Of each partition: its tenure, and where what there is to read of it ends."""
+        for tp, tenure in list(self.tenures.items()):
+            yield tenure, await end_of(self._consumer, tp, tenure.tracker.expected)
 
     async def commit(self) -> None:
         """Commit the watermarks that moved."""

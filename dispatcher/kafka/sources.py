@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.source import Source
+from headrace.dispatcher.lag import Behind
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Clock
 from headrace.dispatcher.source_record import SourceRecord
@@ -43,6 +44,7 @@ class AllSources:
         self._held: Arrivals = []
         self._waiter: Future[None] | None = None
         self._committing: asyncio.Task[None] | None = None
+        self._lanes: dict[LaneName, Behind] = {}
         self._next_commit_s = 0.0
         self._next_snap_s = 0.0
         self._next_bury_s = 0.0
@@ -131,19 +133,16 @@ class AllSources:
             await self._journals.flush()
         for source in self._sources:
             await source.commit()
-        self._measure()
+        await self._measure()
 
-    def _measure(self) -> None:
+    async def _measure(self) -> None:
         """How far behind the lanes are: what scaling and alerts look at."""
         now_ms = self._clock.now_ms()
-        lanes: dict[LaneName, tuple[int, int]] = {}
+        # A lane of which nothing is owned any more is not behind.
+        lanes = self._lanes = {lane: Behind() for lane in self._lanes}
         for source in self._sources:
-            for lane, records, oldest_ms in source.behind():
-                count, oldest = lanes.get(lane, (0, now_ms))
-                lanes[lane] = (
-                    count + records,
-                    min(oldest, now_ms if oldest_ms is None else oldest_ms),
-                )
-        for lane, (records, oldest) in lanes.items():
-            self._metrics.behind(lane, records, (now_ms - oldest) / 1000)
+            async for tenure, end in source.behind():
+                lanes.setdefault(tenure.lane, Behind()).add(tenure, end, now_ms)
+        for lane, behind in lanes.items():
+            self._metrics.behind(lane, behind)
         self._metrics.rebalanced(sum(source.rebalances for source in self._sources))

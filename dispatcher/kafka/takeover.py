@@ -99,6 +99,7 @@ class Takeover:
         self, group: str, sources: dict[TopicPartition, tuple[LaneName, int]]
     ) -> dict[TopicPartition, Tenure]:
         """Claim each source (its lane and constant delay); the position is the tenure's next offset."""
+        began_s = asyncio.get_running_loop().time()
         readings = {tp: self._reading() for tp in sources}
         epochs = await asyncio.gather(*(self._append_claim(tp, r) for tp, r in readings.items()))
         committed = await self._admin.list_consumer_group_offsets(group, partitions=list(sources))
@@ -126,6 +127,7 @@ class Takeover:
                 # At once, so that a successor does not take the old topic's offsets for these.
                 self._journals.want_snap(tenure)
         await self._journals.flush()
+        self._metrics.recovery.set(asyncio.get_running_loop().time() - began_s)
         return tenures
 
     async def tell_gap(self, tenure: Tenure, expected: int) -> None:

@@ -68,6 +68,7 @@ class Deployment:
             # Nothing is forwarded once the call has ended, whichever way.
             chunks.take()
         end.forwarded = chunks.forwarded
+        end.spent_s = body.spent_s
         if call.stream:
             end.first_s = (chunks.first_at or loop.time()) - began_at
         return end

@@ -20,7 +20,9 @@ class GatedRequest(aiohttp.ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Send, if the body's gate opens. Raises `Withheld`."""
         body = self.body
-        if isinstance(body, RequestBody) and body.gate is not None and not body.gate():
-            conn.release()
-            raise Withheld
+        if isinstance(body, RequestBody) and body.gate is not None:
+            if not body.gate():
+                conn.release()
+                raise Withheld
+            body.opened_s = self.loop.time()
         return await super().send(conn)

@@ -1,5 +1,6 @@
 """A request body that knows whether it was sent."""
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp.abc import AbstractStreamWriter
@@ -22,6 +23,10 @@ class RequestBody(Payload):
         self._size = len(body)
         self.sent = False
         self.gate = gate
+        self.opened_s = 0.0
+        """When the gate opened; 0 where there is none (the event loop's time)."""
+        self.spent_s = 0.0
+        """How long after that the first byte was handed to the socket."""
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
@@ -30,6 +35,8 @@ class RequestBody(Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write all of it, waiting whenever the socket is full."""
         body = self._value
+        if self.opened_s:
+            self.spent_s = asyncio.get_running_loop().time() - self.opened_s
         if len(body) <= PIECE_BYTES:
             await writer.write(body)
         else:

@@ -52,6 +52,7 @@ class Follower:
         """What the file has is of no use."""
         self._writing: asyncio.Task[None] | None = None
         self._written_at = 0.0
+        self._began_at = 0.0
 
     @property
     def condition(self) -> str:
@@ -67,6 +68,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
+            self._began_at = asyncio.get_running_loop().time()
             try:
                 await self._settled()
                 if self._void:
@@ -206,6 +208,8 @@ class Follower:
             places.get(place, (0, 0))[0] >= end for place, end in self._ends.items()
         ):
             self._index.ready = True
+            took_s = asyncio.get_running_loop().time() - self._began_at
+            self._index.progress.recovery_s = took_s
             self._log.info("index_ready", count=sum(after for after, _ in places.values()))
 
     async def _write_sometimes(self) -> None:

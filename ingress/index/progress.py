@@ -20,6 +20,8 @@ class Progress:
         self.places: dict[Place, Read] = {}
         self.newest_ms = 0
         """The latest append time that was read: the log's own idea of now."""
+        self.recovery_s = 0.0
+        """How long it took to read what stood in the log; 0 until then."""
         self.soon = 0
         """Who waits for a row that is on the way."""
         self.wanted = asyncio.Event()

@@ -77,6 +77,15 @@ async def test_the_gate_is_asked_once_and_with_the_connection_in_hand() -> None:
     assert (end.status, log) == (200, [True])
 
 
+@pytest.mark.parametrize("size", [0, 300_000], ids=["small", "in pieces"])
+async def test_it_is_told_how_long_after_the_gate_the_first_byte_left(size: int) -> None:
+    body = CHAT.replace(b"hi", b"h" * size)
+    async with MockUpstream() as mock, calling(mock.base_url, gated=True) as caller:
+        assert (await caller.call(body)).spent_s == 0
+        end = await caller.call(body, gate=lambda: True)
+    assert (end.status, 0 < end.spent_s < 5) == (200, True)
+
+
 async def test_the_gate_of_a_call_without_a_connection_is_not_asked() -> None:
     log: list[bool] = []
     async with calling("http://127.0.0.1:1/v1", gated=True) as caller:
