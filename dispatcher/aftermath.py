@@ -96,7 +96,7 @@ class Aftermath:
                 await self.finish(waiting, ending, stream, call_ms)
             case Retry():
                 self._remember(waiting, deployment, end, verdict, now_ms)
-                self._settlement.attempt_event(waiting, waiting.history[-1], call_ms)
+                self._settlement.failed(waiting, verdict.due_ms - now_ms, call_ms)
                 await self._retry(waiting, deployment, verdict, now_ms, again)
             case DeadLetter(reason, code, message, pass_on):
                 self._remember(waiting, deployment, end, verdict, now_ms)

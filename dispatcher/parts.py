@@ -20,6 +20,7 @@ from headrace.dispatcher.recovery import Recovery
 from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.story import Story
 from headrace.schemas.config.model import Config
 from headrace.schemas.names import Ambiguous
 from headrace.telemetry.logs import Log
@@ -104,6 +105,7 @@ def _settlement(parts: Parts) -> Settlement:
         journals=kafka.journals,
         metrics=parts.metrics,
         ended=kafka.chains.end,
+        story=Story(parts.log, parts.clock),
         log=parts.log,
     )
 

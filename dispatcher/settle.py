@@ -18,13 +18,14 @@ from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.outcome import Ending, event, of_error, queue_ms, reply_of, undeliverable
 from headrace.dispatcher.source_record import SourceRecord
+from headrace.dispatcher.story import Story
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.verdicts import Reason
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.errors import Code
 from headrace.schemas.letters import attempts_of
 from headrace.schemas.names import DeploymentName, Outcome, RequestId
-from headrace.schemas.records import Attempt, Headers
+from headrace.schemas.records import Headers
 from headrace.schemas.retries import dead_letter_headers, retry_headers
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import Log
@@ -48,6 +49,7 @@ class Settlement:
         journals: JournalWriter,
         metrics: Metrics,
         ended: Callable[[Waiting], None],
+        story: Story,
         log: Log,
     ) -> None:
         """`ended` is told of the end of a request of which a copy is parked."""
@@ -61,6 +63,7 @@ class Settlement:
         self._replies = replies
         self._journals = journals
         self._metrics = metrics
+        self._story = story
         self._log = log
 
     def begin(self, waiting: Waiting) -> None:
@@ -191,8 +194,10 @@ class Settlement:
         await self._tell_rejected(unreadable)
         self._journals.finished(tenure, record.offset, Outcome.DEAD_LETTERED.value)
 
-    def attempt_event(self, waiting: Waiting, attempt: Attempt, call_ms: int) -> None:
-        """An attempt that was not the last."""
+    def failed(self, waiting: Waiting, wait_ms: int, call_ms: int) -> None:
+        """An attempt failed and was not the last: the next one is in `wait_ms` or later."""
+        attempt = waiting.history[-1]
+        self._story.failed(waiting, attempt, call_ms=call_ms, wait_ms=wait_ms)
         value = event(
             waiting,
             ending=None,
@@ -258,6 +263,7 @@ class Settlement:
         )
         self._events.add(waiting.record.tenant, value)
         self._metrics.ended(waiting, ending)
+        self._story.ended(waiting, ending, call_ms=call_ms)
 
     def _done(self, waiting: Waiting, how: str) -> None:
         if waiting.copied:

@@ -8,6 +8,9 @@ from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.records import RequestRecord
 from headrace.telemetry.logs import Log
+from headrace.telemetry.traces import traced
+
+_UNTRACED: dict[str, str] = {}
 
 
 class Accounts:
@@ -47,4 +50,5 @@ class Accounts:
         tell(
             "request_done", request_id=record.id, tenant=record.tenant, model=record.model, lane=record.lane,
             outcome=outcome, status=status, code=code, dur_ms=round(elapsed * 1000, 1),
+            **(traced(record.traceparent) if record.traceparent else _UNTRACED),
         )  # fmt: skip

@@ -16,11 +16,11 @@ from headrace.schemas.errors import Code
 from headrace.schemas.headers import MAX_VALUE_BYTES
 from headrace.schemas.names import Endpoint, ModelName, RequestId
 from headrace.schemas.records import JSON_TYPE, ReplyTo, RequestRecord
+from headrace.telemetry.traces import TRACEPARENT
 
 HttpHeaders = Mapping[bytes, bytes]
 """Names in lower case, as ASGI gives them."""
 
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _OURS = (
     *(b"headrace-lane", b"headrace-deadline-ms", b"headrace-timeout", b"traceparent"),
@@ -104,7 +104,7 @@ def admit(
         deadline_ms=deadline_ms,
         accepted_ms=now_ms,
         reply=reply,
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else b"",
+        traceparent=traceparent if TRACEPARENT.fullmatch(traceparent) else b"",
     )
     return record if manner.HEADERS.isdisjoint(headers) else _in_its_manner(record, headers)
 

@@ -72,6 +72,8 @@ FIELDS = frozenset(
         "group",
         "held_ms",
         "due_ms",
+        "wait_ms",
+        "left_out",
         "bytes",
         "deployment",
         "limit",

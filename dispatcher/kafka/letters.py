@@ -9,6 +9,7 @@ from headrace.schemas.records import Headers
 from headrace.schemas.replies import PART_BYTES
 from headrace.schemas.retries import dead_letter_headers
 from headrace.telemetry.logs import Log
+from headrace.telemetry.traces import traced
 
 
 class Letters:
@@ -39,6 +40,7 @@ class Letters:
             attempt=waiting.attempt,
             code=reason.value,
             reason=message,
+            **traced(waiting.record.traceparent),
         )
 
     async def bury_record(

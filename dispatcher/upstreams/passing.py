@@ -1,12 +1,12 @@
 """Which headers go to an upstream, and which of its own come back: allow-lists, nothing else."""
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 from headrace.schemas.headers import MAX_VALUE_BYTES
+from headrace.telemetry.traces import TRACEPARENT
 
 MAX_KEPT: Final = 32
 
@@ -14,7 +14,6 @@ _KEPT: Final = frozenset(
     ("openai-processing-ms", "openai-version", "retry-after", "retry-after-ms", "x-should-retry")
 )
 _KEPT_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-")
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def kept(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
@@ -36,7 +35,7 @@ def id_header(request_id: str) -> str:
 
 def traceparent_header(traceparent: bytes) -> str:
     """A well-formed W3C trace context, else nothing."""
-    return traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else ""
+    return traceparent.decode() if TRACEPARENT.fullmatch(traceparent) else ""
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,7 @@ from headrace.dispatcher.kafka.replies import Replies
 from headrace.dispatcher.kafka.states import States
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.story import Story
 from headrace.dispatcher.tasks import Tasks
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waits import Waits
@@ -66,6 +67,7 @@ def settling(outbox: Written, read_to: ReadTo) -> tuple[Settlement, JournalWrite
         journals=journals,
         metrics=Metrics(CollectorRegistry()),
         ended=lambda _waiting: None,
+        story=cast("Story", None),
         log=get_log(),
     )
     return settlement, journals

@@ -20,6 +20,7 @@ from headrace.dispatcher.ports import Call, CallEnd, Clock, Forward
 from headrace.dispatcher.repeats import Repeats
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.settle import Settlement
+from headrace.dispatcher.story import Story
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.journal import Beat
@@ -87,6 +88,7 @@ def settlement(journals: JournalWriter, metrics: Metrics) -> Settlement:
         journals=journals,
         metrics=metrics,
         ended=lambda _waiting: None,
+        story=cast("Story", None),
         log=get_log(),
     )
 
