@@ -7,6 +7,7 @@ from headrace.ingress.refusal import Refusal
 from headrace.ingress.waiter import Waiter
 from headrace.schemas.errors import Code
 from headrace.schemas.records import RequestRecord
+from headrace.schemas.replies import Reply
 from headrace.telemetry.logs import Log
 from headrace.telemetry.traces import traced
 
@@ -25,12 +26,15 @@ class Accounts:
         self, record: RequestRecord, waiter: Waiter, refused: Refusal | None, started: float
     ) -> None:
         """The client has its answer, or has left without."""
-        final, failure = waiter.final, refused or waiter.failure
-        if final is not None:
-            outcome = final.outcome.value if final.outcome is not None else "completed"
-            self._tell(record, outcome, final.code, final.status, started)
-        elif failure is not None:
-            self._tell(record, "failed", failure.code.value, failure.spec.status, started)
+        self.told(record, waiter.final or refused or waiter.failure, started)
+
+    def told(self, record: RequestRecord, end: Reply | Refusal | None, started: float) -> None:
+        """A client was told `end`; None: it has left without an answer."""
+        if isinstance(end, Reply):
+            outcome = end.outcome.value if end.outcome is not None else "completed"
+            self._tell(record, outcome, end.code, end.status, started)
+        elif end is not None:
+            self._tell(record, "failed", end.code.value, end.spec.status, started)
         else:
             self._tell(record, "cancelled", Code.CANCELLED.value, 499, started)
 

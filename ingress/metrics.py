@@ -108,7 +108,9 @@ class Metrics(Collector):
 
     def _counted(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
-            "headrace_requests", "Requests by how they ended.", labels=["model", "lane", "outcome"]
+            "headrace_requests",
+            "Exchanges by how they ended; `accepted`: of a job, whose own end a dispatcher counts.",
+            labels=["model", "lane", "outcome"],
         )
         for labels, count in self._requests.items():
             requests.add_metric(labels, count)

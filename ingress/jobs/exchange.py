@@ -18,7 +18,7 @@ from headrace.ingress.board import ReplyBoard
 from headrace.ingress.connection import Listener
 from headrace.ingress.index import Row
 from headrace.ingress.jobs import ending, view
-from headrace.ingress.jobs.events import EventStream
+from headrace.ingress.jobs.events import BROKEN, EventStream
 from headrace.ingress.jobs.grace import Grace
 from headrace.ingress.jobs.interest import Interest
 from headrace.ingress.jobs.ledger import Ledger, queued
@@ -105,6 +105,7 @@ class Exchange:
             await respond(asked, whole)
         finally:
             asked.listener.leave()
+            self._accounts.accepted(asked.record, None, asked.started)
 
     async def hold(self, asked: Asked) -> None:
         """Write the request and wait for its end, which outlives the client."""
@@ -143,19 +144,22 @@ class Exchange:
         await self._interest.show(row)
         s, listener = self._sources, asked.listener
         first_s = s.keepalive_s if row.stream else self._max_sync_wait_s
+        told: Reply | Refusal | None = None
         try:
             row = await until(s, row, listener, asked.started + first_s, _begun)
-            final = await ending.final_of(row, s.results) if row.ended else None
-            if isinstance(final, Refusal):
-                await respond(asked, answer.from_refusal(final, row.id))
-            elif row.stream and (final is None or final.status == 200):
-                await self._replay(asked, row)
-            elif final is not None:
-                await respond(asked, _replayed(final))
-            elif not listener.lost:
-                await respond(asked, answer.from_refusal(still_waiting(row.id, keyed=True), row.id))
+            told = await ending.final_of(row, s.results) if row.ended else None
+            if row.stream and not isinstance(told, Refusal) and (not told or told.status == 200):
+                told = await self._replay(asked, row)
+                return
+            if told is None and not listener.lost:
+                told = still_waiting(row.id, keyed=True)
+            if isinstance(told, Refusal):
+                await respond(asked, answer.from_refusal(told, row.id))
+            elif told is not None:
+                await respond(asked, _replayed(told))
         finally:
             listener.leave()
+            self._accounts.told(asked.record, told, asked.started)
 
     async def _wait(self, asked: Asked, waiter: Waiter) -> None:
         listener = asked.listener
@@ -178,16 +182,18 @@ class Exchange:
             return answer.from_refusal(other, record.id)
         return answer.from_reply(other, record.id)
 
-    async def _replay(self, asked: Asked, row: Row) -> None:
-        """The stream as its first client got it: the upstream's bytes, without ids."""
+    async def _replay(self, asked: Asked, row: Row) -> Reply | Refusal | None:
+        """The stream as its first client got it: the upstream's bytes, without ids. Returns how it ended."""
         headers = [*view.stream_head(row), REPLAYED]
         await asked.send({"type": "http.response.start", "status": 200, "headers": headers})
         tail = Tail(self._sources, row, EventStream(plain=True), asked.listener)
         async with contextlib.aclosing(tail.pieces()) as pieces:
             async for piece in pieces:
                 await send_part(asked.send, piece)
-        if not asked.listener.lost:
-            await asked.send({"type": "http.response.body", "body": b""})
+        if asked.listener.lost:
+            return None
+        await asked.send({"type": "http.response.body", "body": b""})
+        return tail.final or Refusal(Code.UPSTREAM_STREAM_BROKEN, BROKEN)
 
     def _left(self, record: RequestRecord, waiter: Waiter, refused: Refusal | None) -> None:
         """The exchange is over: what becomes of a request that has no answer yet."""

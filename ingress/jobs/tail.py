@@ -69,6 +69,11 @@ class Tail:
         self._moved_at = sources.monotonic()
         """When the stream last moved on."""
 
+    @property
+    def final(self) -> Reply | Refusal | None:
+        """The end of the request, once it was read."""
+        return self._final
+
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """What the client gets, piece by piece, until the end or until it went."""
         s, listener, stream = self._s, self._listener, self._stream
