@@ -5,8 +5,12 @@ from typing import cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from confluent_kafka import Producer
 
+from headrace.cli.localkafka import LocalKafka
 from headrace.dispatcher.kafka.ends import end_of
+from support.eventually import eventually
 
 TP = TopicPartition("t", 0)
 
@@ -42,3 +46,37 @@ async def test_the_end_is_that_of_the_records(
 ) -> None:
     consumer = cast("AIOKafkaConsumer", Consumer(highwater, position))
     assert await end_of(consumer, TP, expected=7) == end
+
+
+async def test_the_mark_of_a_transaction_is_nothing_to_read(
+    kafka: LocalKafka, topic_prefix: str
+) -> None:
+    tp = TopicPartition(f"{topic_prefix}marked", 0)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(tp.topic, 1, 1)])
+    await admin.close()
+    producer = Producer(
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "transactional.id": f"{topic_prefix}marks",
+            "transaction.timeout.ms": 8_000,
+        }
+    )
+    await asyncio.to_thread(producer.init_transactions)
+    producer.begin_transaction()
+    producer.produce(tp.topic, b"one", partition=0)
+    await asyncio.to_thread(producer.commit_transaction)
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, isolation_level="read_committed"
+    ) as consumer:
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        assert (await consumer.getone(tp)).offset == 0
+
+        async def passed() -> bool:
+            """Whether the mark was met, of which nothing comes."""
+            await consumer.getmany(tp, timeout_ms=50)
+            return consumer.highwater(tp) == 2 and await end_of(consumer, tp, expected=1) == 1
+
+        await eventually(passed)
