@@ -52,6 +52,8 @@ FIELDS = frozenset(
         "topic",
         "partition",
         "offset",
+        "first",
+        "last",
         "dur_ms",
         "code",
         "status",

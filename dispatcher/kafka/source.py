@@ -171,7 +171,7 @@ class Source(ConsumerRebalanceListener):
             lost = {tp: one for tp, one in self.tenures.items() if not one.owned}
             if not await self._commits.knows(list(lost.values())):
                 return
-            self._log.warning("claimed_again", group=self.group, partitions=len(lost))
+            self._log.warning("claimed_again", group=self.group, count=len(lost))
             self._revoked()
             self._linger(list(lost.values()))
             await self._claim(list(lost))
