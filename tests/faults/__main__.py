@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.harness.machine import machine_rows, raise_file_limit
+from benchmarks.harness.machine import describe_commit, machine_rows, raise_file_limit
 from benchmarks.report.rows import as_json
 from faults import cases
 from faults.rig.case import CASES, Case
@@ -38,6 +38,9 @@ def main(
     """Inject faults into real processes, and say of each what held."""
     console = Console(highlight=False, width=WIDTH)
     machine = machine_rows()
+    commit = describe_commit(ROOT)
+    # The commit stands with each fault, as some may be played again later.
+    described = [row for row in machine if row.id != "commit"]
     for row in machine:
         console.print(f"{row.what}: {row.value}", markup=False, soft_wrap=True)
     raise_file_limit()
@@ -58,8 +61,9 @@ def main(
         shutil.rmtree(folder, ignore_errors=True)
     if write and not smoke:
         old = RESULTS.read_text("utf-8") if RESULTS.exists() else ""
-        RESULTS.write_text(as_json([*machine, *with_figures(old, rows)]), encoding="utf-8")
-        PAGE.write_text(with_table(PAGE.read_text("utf-8"), rows), encoding="utf-8")
+        figures = with_figures(old, rows, commit)
+        RESULTS.write_text(as_json([*described, *figures]), encoding="utf-8")
+        PAGE.write_text(with_table(PAGE.read_text("utf-8"), figures), encoding="utf-8")
     raise typer.Exit(1 if failed else 0)
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.report.page import begin, end
 from benchmarks.report.rows import as_json
-from faults.rig.row import BEGIN, END, Row, as_figures, with_figures, with_table
+from faults.rig.row import PART, UNCHECKED, Row, as_figures, read_figures, with_figures, with_table
 
-PAGE = f"before\n{BEGIN}\n{END}\nafter\n"
+PAGE = f"before\n{begin(PART)}\n{end(PART)}\nafter\n"
+ROOT = Path(__file__).parents[2]
 
 
 def row(number: str, *findings: str) -> Row:
@@ -29,27 +31,30 @@ def row(number: str, *findings: str) -> Row:
 
 
 def test_rows_stand_in_the_order_of_their_numbers() -> None:
-    page = with_table(PAGE, [row("F18"), row("F2")])
+    page = with_table(PAGE, with_figures("", [row("F18"), row("F2")], "abc"))
     assert page.index("| F2 |") < page.index("| F18 |")
     assert page.startswith("before\n")
     assert page.endswith("after\n")
 
 
-def test_a_case_that_was_run_again_replaces_its_row_and_no_other() -> None:
-    page = with_table(with_table(PAGE, [row("F18"), row("F2")]), [row("F18", "lost one")])
-    assert page.count("| F18 |") == page.count("| F2 |") == 1
-    (line,) = [line for line in page.splitlines() if line.startswith("| F18 |")]
-    assert "| NO |" in line
-
-
 def test_a_page_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="no markers"):
-        with_table("nothing", [row("F18")])
+        with_table("nothing", as_figures(row("F18")))
 
 
-def test_a_case_with_findings_is_not_held_in_the_results_either() -> None:
-    first, *_ = as_figures([row("F18", "lost one")])
+def test_a_case_with_findings_is_not_held_in_results_and_table() -> None:
+    first, *others = as_figures(row("F18", "lost one"))
     assert (first.id, first.value, first.held) == ("F18", 1, False)
+    assert "| F18 | it is killed | P1 | NO | 800 | 800 | 0 | 0 | 3 of 5 | 9.1 s |" in with_table(
+        PAGE, [first, *others]
+    )
+
+
+def test_what_was_not_checked_counts_nothing() -> None:
+    figures = as_figures(msgspec.structs.replace(row("F12"), lost=None))
+    (lost,) = [one for one in figures if one.what == "lost"]
+    assert (lost.value, lost.bar, lost.held) == (None, None, None)
+    assert f"| yes | 800 | 800 | {UNCHECKED} | 0 |" in with_table(PAGE, figures)
 
 
 def test_a_case_that_held_too_late_is_not_held() -> None:
@@ -58,12 +63,13 @@ def test_a_case_that_held_too_late_is_not_held() -> None:
     assert not late.findings
 
 
-def test_the_results_keep_what_was_not_run_again() -> None:
-    old = as_json(as_figures([row("F2"), row("F18", "lost one")]))
-    figures = with_figures(old, [row("F18")])
-    assert figures == as_figures([row("F2"), row("F18")])
+def test_the_results_keep_what_was_not_run_again_with_its_commit() -> None:
+    old = with_figures("", [row("F2"), row("F18", "lost one")], "abc")
+    figures = with_figures(as_json(old), [row("F18")], "def")
+    assert figures == [*as_figures(row("F2"), "abc"), *as_figures(row("F18"), "def")]
 
 
-def test_the_page_in_the_repository_has_the_markers() -> None:
-    page = Path(__file__).parents[2] / "docs" / "guarantees.md"
-    assert BEGIN in page.read_text("utf-8")
+def test_the_page_in_the_repository_shows_the_results_in_the_repository() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
+    results = (ROOT / "benchmarks" / "results" / "faults.json").read_text("utf-8")
+    assert with_table(page, read_figures(results)) == page

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import re
+import json
 
 from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
@@ -117,6 +117,9 @@ async def f14(play: Play) -> None:
     play.expect(seen == 1 + 20 - 12, f"{seen} requests were called, not {1 + 20 - 12}")
     lost = await play.metric(dispatcher, "headrace_records_lost_total")
     play.expect(lost == 12, f"{lost:g} lost records counted, not 12")
-    log = dispatcher.log.read_text()
-    told = re.search(rf'"topic"\s*:\s*"{re.escape(lane)}".*?"partition"\s*:\s*0', log)
-    play.expect(told is not None, "the log does not name the gap's topic and partition")
+    gap = {"topic": lane, "partition": 0, "first": places[0][1], "last": cut - 1}
+    lines = [
+        json.loads(line) for line in dispatcher.log.read_text().splitlines() if "_lost" in line
+    ]
+    told = [{name: line.get(name) for name in gap} for line in lines]
+    play.expect(told == [gap], f"the log tells {told} of the gap, not {gap}")

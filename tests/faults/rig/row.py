@@ -1,14 +1,17 @@
 """A row of the table, and the forms in which it is told: terminal, JSON, Markdown. Pure."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 from rich.table import Table
 
+from benchmarks.report.page import as_markdown, with_part
 from benchmarks.report.rows import Row as Figure
 
-BEGIN = "<!-- faults: begin -->"
-END = "<!-- faults: end -->"
+PART = "faults"
+"""Of docs/guarantees.md."""
+UNCHECKED = "\N{EN DASH}"
 HEADINGS = (
     "fault", "what", "must hold", "held", "requests", "answered", "lost",
     "doubled", "re-executed", "recovers",
@@ -23,8 +26,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     holds: str
     requests: int
     answered: int
-    lost: int
-    doubled: int
+    lost: int | None
+    doubled: int | None
+    """None where the fault takes the evidence away, so that the promise is not checked."""
     reexecuted: int
     allowed: int
     recover_s: float | None
@@ -43,74 +47,73 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """What did not hold, and what did not hold in time."""
         return self.findings + self.late
 
-    def cells(self) -> tuple[str, ...]:
-        """As the tables show it."""
-        recovers = "" if self.recover_s is None else f"{self.recover_s:.1f} s"
-        return (
-            self.id,
-            self.what,
-            self.holds,
-            "yes" if self.held else "NO",
-            str(self.requests),
-            str(self.answered),
-            str(self.lost),
-            str(self.doubled),
-            f"{self.reexecuted} of {self.allowed}",
-            recovers,
-        )
-
 
 def as_table(rows: Sequence[Row]) -> Table:
     """For the terminal."""
     table = Table(*HEADINGS, show_lines=False)
     for row in rows:
-        table.add_row(*row.cells(), style=None if row.held else "bold red")
+        table.add_row(*_cells(as_figures(row)), style=None if row.held else "bold red")
     return table
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """For docs/guarantees.md."""
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *(row.cells() for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def as_figures(rows: Sequence[Row]) -> list[Figure]:
-    """As every result is written: `id what value unit bar held`."""
-    return [figure for row in rows for figure in _figures(row)]
-
-
-def with_figures(results: str, rows: Sequence[Row]) -> list[Figure]:
-    """The figures of `rows`, and those that the old `results` (JSON) hold of other faults."""
-    kept = msgspec.json.decode(results or "[]", type=list[Figure])
-    again = {row.id for row in rows}
-    figures = [one for one in kept if one.id.startswith("F") and one.id not in again]
-    return sorted([*figures, *as_figures(rows)], key=lambda one: int(one.id[1:]))
-
-
-def _figures(row: Row) -> list[Figure]:
+def as_figures(row: Row, commit: str = "") -> list[Figure]:
+    """As every result is written: `id what value unit bar held`; the first judges the case."""
     again = row.reexecuted <= row.allowed
     return [
         Figure(row.id, row.what, len(row.all_findings), "findings", f"0: {row.holds}", row.held),
+        Figure(row.id, "commit", commit, ""),
         Figure(row.id, "requests in", row.requests, "requests"),
         Figure(row.id, "answered", row.answered, "requests"),
-        Figure(row.id, "lost", row.lost, "requests", "0", row.lost == 0),
-        Figure(row.id, "duplicates visible", row.doubled, "requests", "0", row.doubled == 0),
+        _none_of(row.id, "lost", row.lost),
+        _none_of(row.id, "duplicates visible", row.doubled),
         Figure(row.id, "re-executed", row.reexecuted, "calls", f"<= {row.allowed}", again),
         Figure(row.id, "recovery", row.recover_s, "s"),
     ]
 
 
-def with_table(page: str, rows: Sequence[Row]) -> str:
-    """The page with the table between its markers replaced; rows that were not run stay.
+def _none_of(row_id: str, what: str, count: int | None) -> Figure:
+    if count is None:
+        return Figure(row_id, what, None, "requests")
+    return Figure(row_id, what, count, "requests", "0", count == 0)
 
-    Raises `ValueError` when the page has no markers.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("the page has no markers for the table of faults")
-    kept = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| F")}
-    head = as_markdown(()).splitlines()
-    lines = kept | {row.id: as_markdown([row]).splitlines()[2] for row in rows}
-    ordered = [lines[number] for number in sorted(lines, key=lambda one: int(one[1:]))]
-    return before + BEGIN + "\n\n" + "\n".join([*head, *ordered]) + "\n\n" + END + after
+
+def read_figures(results: str) -> list[Figure]:
+    """The figures of faults in `results` (JSON), without the lines about the machine."""
+    figures = msgspec.json.decode(results or "[]", type=list[Figure])
+    return [one for one in figures if one.id.startswith("F")]
+
+
+def with_figures(results: str, rows: Sequence[Row], commit: str) -> list[Figure]:
+    """The figures of `rows`, taken at `commit`, and those that `results` hold of other faults."""
+    again = {row.id for row in rows}
+    figures = [one for one in read_figures(results) if one.id not in again]
+    for row in rows:
+        figures += as_figures(row, commit)
+    return sorted(figures, key=lambda one: int(one.id[1:]))
+
+
+def with_table(page: str, figures: Sequence[Figure]) -> str:
+    """The page with its table made of `figures`. Raises `ValueError` when it has no markers."""
+    faults = [list(group) for _, group in groupby(figures, key=lambda one: one.id)]
+    return with_part(page, PART, as_markdown(HEADINGS, *map(_cells, faults)))
+
+
+def _cells(figures: Sequence[Figure]) -> tuple[str, ...]:
+    """One fault as the tables show it."""
+    whole, *others = figures
+    of = {one.what: one for one in others}
+    allowed = (of["re-executed"].bar or "").removeprefix("<= ")
+    recovery = of["recovery"].value
+    return (
+        whole.id,
+        whole.what,
+        (whole.bar or "").removeprefix("0: "),
+        "yes" if whole.held else "NO",
+        *(_count(of[what]) for what in ("requests in", "answered", "lost", "duplicates visible")),
+        f"{_count(of['re-executed'])} of {allowed}",
+        "" if recovery is None else f"{recovery:.1f} s",
+    )
+
+
+def _count(figure: Figure) -> str:
+    return UNCHECKED if figure.value is None else f"{figure.value:.0f}"
