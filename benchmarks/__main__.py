@@ -1,5 +1,6 @@
-"""`make bench`: measure, print a table, write results/latest.json and the plots.
+"""`make bench`: measure, print a table, write results/latest.json, the plots and README's figures.
 
+A run of a part, or of something else than the product as it is, goes to build/bench instead.
 The exit code says whether it ran, not what it found: a timed test never gates anything.
 """
 
@@ -14,15 +15,19 @@ from rich.console import Console
 from benchmarks.bench import Bench
 from benchmarks.harness.arena import arena
 from benchmarks.harness.machine import machine_rows, raise_file_limit
-from benchmarks.harness.options import Options
+from benchmarks.harness.options import MIN_PAIRS, Options
 from benchmarks.harness.stacks import StackFailed
 from benchmarks.harness.windows import WindowFailed
+from benchmarks.report.figures import with_figures
 from benchmarks.report.rows import Row, as_json
 from benchmarks.report.table import as_tables
 from headrace.cli.localkafka import LocalKafkaError
 from headrace.cli.progress import ConsoleReporter
 
+ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
+PARTIAL = ROOT / "build" / "bench"
+README = ROOT / "README.md"
 ALL = "B1,B2,B3,B6"
 PAGE = 140
 """Columns where there is no terminal."""
@@ -35,7 +40,10 @@ def main(
     profile: Annotated[
         Path | None, typer.Option(help="Folder for py-spy profiles of the product.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder for JSON and SVG.")] = RESULTS,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder for JSON and SVG: benchmarks/results, of a part build/bench."),
+    ] = None,
     control: Annotated[
         bool, typer.Option("--control", help="A second bare loop in place of the product.")
     ] = False,
@@ -56,12 +64,23 @@ def main(
     wanted = frozenset(only.upper().split(","))
     if unknown := wanted - set(ALL.split(",")):
         raise typer.BadParameter(f"--only knows {ALL}, not {', '.join(sorted(unknown))}")
-    results.mkdir(parents=True, exist_ok=True)
+    folder = results or (RESULTS if is_whole(options, wanted) else PARTIAL)
+    folder.mkdir(parents=True, exist_ok=True)
     raise_file_limit()
-    rows = asyncio.run(run(options, wanted, results))
-    for table in as_tables(rows):
+    rows = machine + asyncio.run(run(options, wanted, folder))
+    for table in as_tables(rows[len(machine) :]):
         console.print(table)
-    (results / "latest.json").write_text(as_json(machine + rows), encoding="utf-8")
+    written = folder / "latest.json"
+    written.write_text(as_json(rows), encoding="utf-8")
+    console.print(f"Written to {written}", markup=False, soft_wrap=True)
+    if folder == RESULTS:
+        README.write_text(with_figures(README.read_text("utf-8"), rows), encoding="utf-8")
+
+
+def is_whole(options: Options, wanted: frozenset[str]) -> bool:
+    """Whether it measures all that README shows, of the product as it is."""
+    plain = not (options.control or options.limited)
+    return plain and options.pairs >= MIN_PAIRS and wanted == set(ALL.split(","))
 
 
 async def run(options: Options, wanted: frozenset[str], results: Path) -> list[Row]:
