@@ -40,6 +40,6 @@ ENV PATH=/opt/headrace/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-EXPOSE 8080 9090 9091
+EXPOSE 8080 9090 9091 9095
 # No HEALTHCHECK: the roles listen on different ports; docker-compose.yml and the chart probe each.
 ENTRYPOINT ["headrace"]

@@ -19,8 +19,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOMS = ("schemas", "telemetry", "ingress", "dispatcher", "cli")
 LOOPBACK = "127.0.0.1,localhost,::1"
-# Three, as tests mostly wait.
-SHARED = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+SHARED = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")  # three, as tests mostly wait
 HEADRACE, PYTEST = ("-m", "headrace.cli.main"), ("-m", "pytest")
 
 # Each lock is complete in itself; a row says which extras it locks.
@@ -96,7 +95,10 @@ TARGETS = {
     "check": check,
     "bench": program(OURS, ("-m", "benchmarks"), BENCH),
     "bench-governor": program(OURS, ("-m", "benchmarks.governor"), "limits under five-fold load"),
+    "bench-index": program(OURS, ("-m", "benchmarks.index"), "the index of ten million requests"),
+    "bench-keys": program(OURS, ("-m", "benchmarks.keys"), "what an idempotency key adds"),
     "bench-priority": program(OURS, ("-m", "benchmarks.priority"), "a few requests beside a flood"),
+    "bench-retries": program(OURS, ("-m", "benchmarks.retries"), "100,000 retries that wait"),
     "bench-scale": program(OURS, ("-m", "benchmarks.scale"), "one, four and eight dispatchers"),
     "history": program(OURS, ("-m", "faults.history", "run"), HISTORY),
     "check-history": program(OURS, ("-m", "faults.history", "check"), CHECK_HISTORY),
@@ -131,8 +133,7 @@ def set_environment():
     environ = os.environ
     for name in ("NO_PROXY", "no_proxy"):
         environ[name] = ",".join(filter(None, (environ.get(name), LOOPBACK)))
-    environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    environ["PIP_USER"] = "0"
+    environ.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0")
     environ.pop("PYTHONHOME", None)
     translated = (
         ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
@@ -173,8 +174,7 @@ def stamp(lock_name):
 
 def at_least(lock_name):
     """This lock and those that contain all of it."""
-    extras = set(LOCKS[lock_name])
-    return [name for name, others in LOCKS.items() if extras <= set(others)]
+    return [name for name, extras in LOCKS.items() if set(LOCKS[lock_name]) <= set(extras)]
 
 
 def make_environment():
@@ -216,8 +216,8 @@ def version_of(python):
 def find_installer():
     """uv where it has a wheel (2 s instead of 26 s), else pip; both check every hash."""
     pip = ("-m", "pip", "install", "--quiet")
-    cache = os.environ.get("HEADRACE_CACHE") or os.path.expanduser("~/.cache/headrace")
-    wheels = os.path.join(cache, "wheels")  # pip's own cache is of no use without an index
+    asked = [PYTHON, "-P", os.path.join("cli", "localkafka", "cache.py")]
+    wheels = os.path.join(subprocess.check_output(asked).decode(), "wheels")
     hashed = ("--require-hashes", "-r", BUILD_LOCK)
     try:
         if "HEADRACE_OFFLINE" not in os.environ:

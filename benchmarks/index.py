@@ -1,4 +1,4 @@
-"""B14, the index: `python -m benchmarks.index --rows 10000000`; figures in results/index.json.
+"""B14, the index: `make bench-index`; figures in results/index.json.
 
 A row is a request with its three records on `status`. The exit code says whether it ran, not what it
 found. Ten million rows take about 6 GiB of disk for Kafka and 4 GiB for the index.

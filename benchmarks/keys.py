@@ -1,4 +1,4 @@
-"""B13: what an idempotency key adds to a request's latency. `python -m benchmarks.keys`.
+"""B13: what an idempotency key adds to a request's latency. `make bench-keys`.
 
 Windows of plain and of keyed requests take turns on one product; every key is a new one, so each keyed
 request claims. Few clients: the bar is about a request's own way, not about full cores.

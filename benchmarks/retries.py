@@ -1,4 +1,4 @@
-"""B8, retries that wait: `python -m benchmarks.retries --waiting 100000`; figures in results/retries.json.
+"""B8, retries that wait: `make bench-retries`; figures in results/retries.json.
 
 The exit code says whether it ran, not what it found.
 """

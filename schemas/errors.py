@@ -158,7 +158,9 @@ CATALOGUE: dict[Code, ErrorSpec] = {
     Code.UNPROCESSABLE_RECORD: _bad(
         422, "The record cannot be read; see the dead letter's reason."
     ),
-    Code.RESPONSE_TOO_LARGE: _ours(502, "The answer passed 64 MB.", retryable=False),
+    Code.RESPONSE_TOO_LARGE: _ours(
+        502, "The answer passed `dispatcher.max_answer_bytes`.", retryable=False
+    ),
     Code.UPSTREAM_STREAM_BROKEN: _ours(
         502, "The stream ended early; what came is a true prefix. Ask again.", retryable=False
     ),

@@ -12,15 +12,17 @@ import dev
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_every_target_has_a_line_of_help_and_an_alias_in_make() -> None:
+def test_every_target_has_a_line_of_help_an_alias_in_make_and_a_row_for_contributors() -> None:
     ran = subprocess.run(
         [sys.executable, str(ROOT / "dev.py")], capture_output=True, check=True, text=True
     )
     makefile = (ROOT / "Makefile").read_text("utf-8")
     (aliases,) = [line for line in makefile.splitlines() if line.startswith("TARGETS := ")]
     assert set(aliases.split()[2:]) == set(dev.TARGETS)
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     for name, function in dev.TARGETS.items():
         assert f"{name} " in ran.stdout
+        assert f"| `make {name}` | `python3 dev.py {name}` |" in table
         assert len((function.__doc__ or "").splitlines()) == 1
 
 

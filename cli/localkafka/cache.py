@@ -1,4 +1,8 @@
-"""The folder for what is fetched once and used by every run."""
+"""The folder for what is fetched once and used by every run: Kafka's jars, and the wheels of the
+installer (pip's own cache is of no use without an index).
+
+As a program it prints the folder: dev.py asks so before anything is installed.
+"""
 
 import contextlib
 import fcntl
@@ -35,3 +39,7 @@ def only_one(folder: Path) -> Iterator[None]:
     with (folder / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    sys.stdout.write(str(cache_dir()))

@@ -18,6 +18,8 @@ from headrace.cli.localkafka.properties import Ports, properties_text
 from headrace.cli.progress import Silent
 from support.eventually import eventually
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_every_listener_binds_and_advertises_the_loopback_address() -> None:
     lines = properties_text(Ports(1, 2, 3), {}).splitlines()
@@ -53,6 +55,17 @@ def test_the_cache_folder_is_named_by_the_environment_first(
 ) -> None:
     monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path))
     assert cache_dir() == tmp_path
+
+
+def test_the_cache_folder_is_told_where_nothing_is_installed(tmp_path: Path) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-I", "-S", ROOT / "cli" / "localkafka" / "cache.py"],
+        env={"HEADRACE_CACHE": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert asked.stdout == str(tmp_path)
 
 
 def test_kafka_home_is_used_instead_of_the_locked_jars(
