@@ -32,8 +32,8 @@ class Silent:
 class ConsoleReporter:
     """Writes to standard error, so that standard output stays for results."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._told = 0

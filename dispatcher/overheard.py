@@ -189,14 +189,12 @@ def _telling(name: DeploymentName, heard: _Heard, mono_ms: int) -> Telling:
         for one in heard.refusals
         if mono_ms - one.ended_ms <= TOLD_MS
     ]
-    ago_ms = min(LONGEST_AGO_MS, mono_ms - heard.windows_ms)
-    windows = list(heard.windows) if heard.windows and ago_ms <= TOLD_MS else []
+    fresh = mono_ms - heard.windows_ms <= TOLD_MS
     return Telling(
         name,
         heard.limited,
         heard.overloaded,
         refusals,
-        windows,
-        ago_ms if windows else 0,
+        list(heard.windows) if fresh else [],
         [] if heard.latencies is None else heard.latencies.told(),
     )

@@ -36,7 +36,7 @@ class Placing:
         """Where this one goes; `first`, unless it was tried there, or is refused."""
         if not waiting.history and not self._breakers.irregular:
             return first
-        barred = frozenset(name for name, until in waiting.barred.items() if until > now_ms)
+        barred = waiting.barred_at(now_ms)
         for probing in self._breakers.probing(waiting.model, now_ms):
             if probing in self._seats.closed:
                 continue

@@ -105,7 +105,7 @@ class Routes:
         attitude = self._attitude(deployment, waiting, now_ms)
         if attitude > 0 or not waiting.history:
             return attitude
-        if any(name == deployment and until > now_ms for name, until in waiting.barred.items()):
+        if waiting.barred.get(deployment, 0) > now_ms:
             return 2
         return int(deployment in waiting.tried)
 

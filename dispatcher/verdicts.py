@@ -1,7 +1,7 @@
 """What can be decided about a request. A verdict is a value; the loop acts on it.
 
-Before a call: `Dispatch Defer Expire Cancel Drop DeadLetter`.
-After one: `Settle Retry DeadLetter Fail Expire Cancel`.
+Before a call: `Dispatch Defer Expire Cancel Drop Fail`.
+After one: `Settle Retry DeadLetter Fail Expire`.
 """
 
 from enum import StrEnum
@@ -91,9 +91,7 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """Already answered elsewhere: count it, answer nothing."""
-
-    reason: str
+    """Not begun here: whoever owns its partition now reads it again."""
 
 
 Before = Dispatch | Defer | Expire | Cancel | Drop | Fail

@@ -105,7 +105,6 @@ class Telling(msgspec.Struct, frozen=True, array_like=True):
     """The newest ones, the oldest first."""
     windows: Annotated[list[Window], msgspec.Meta(max_length=MOST_WINDOWS)] = []
     """By the newest answer that told any."""
-    windows_ago_ms: Ago = 0
     answers: Annotated[list[Answered], msgspec.Meta(max_length=MOST_KINDS)] = []
 
 

@@ -27,6 +27,8 @@ COMPACTED = {
 is written to is never compacted: so short ones, compacted within half an hour however little they hold."""
 HOUR_MS = 3_600_000
 RECORD_BYTES = 4 * 1024 * 1024
+MAX_PACKED_BYTES = 256 * 1024 * 1024
+"""What a producer that compresses takes: it looks at a record's size before that, the broker after it."""
 TENANT_SPREAD = 8
 """One tenant reaches at most this many partitions of a lane, so a flood of one leaves others free."""
 INDEXED_PARTITIONS = 16

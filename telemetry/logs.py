@@ -46,7 +46,6 @@ FIELDS = frozenset(
         "tenant",
         "trace_id",
         "attempt",
-        "upstream",
         "model",
         "lane",
         "topic",
@@ -66,17 +65,12 @@ FIELDS = frozenset(
         "path",
         "error",
         "exception",
-        "version",
-        "signal",
-        "session",
         "client",
         "process",
         "group",
-        "held_ms",
         "due_ms",
         "wait_ms",
         "left_out",
-        "bytes",
         "deployment",
         "limit",
         "epoch",
@@ -99,9 +93,8 @@ def get_log(**bound: str) -> Log:
     return log
 
 
-def configure(role: str, *, level: str = "info") -> None:
+def configure(role: str) -> None:
     """Set up structlog and the standard library's logging for one process of `role`."""
-    number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         _role(role),
         structlog.processors.add_log_level,
@@ -111,13 +104,13 @@ def configure(role: str, *, level: str = "info") -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers[:] = [_foreign_handler(shared)]
-    root.setLevel(max(number, logging.WARNING))
+    root.setLevel(logging.WARNING)
 
 
 def known_fields_only(_logger: object, _method: str, event: Event) -> Event:

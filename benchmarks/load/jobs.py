@@ -64,11 +64,10 @@ class Quantiles(msgspec.Struct, frozen=True):
     count: int
     p50: float
     p99: float
-    p999: float
     curve: list[float]
 
 
-NOTHING = Quantiles(0, math.inf, math.inf, math.inf, [])
+NOTHING = Quantiles(0, math.inf, math.inf, [])
 """The distribution of no samples: it is worse than every bar."""
 
 
@@ -103,4 +102,4 @@ def quantiles(values: list[float]) -> Quantiles | None:
         return round(ranked[round(share * last)], 4)
 
     curve = [at(percent / 100) for percent in range(101)]
-    return Quantiles(len(ranked), at(0.5), at(0.99), at(0.999), curve)
+    return Quantiles(len(ranked), at(0.5), at(0.99), curve)

@@ -22,11 +22,9 @@ from headrace.schemas.headers import H
 from headrace.schemas.letters import Anew, Letter, becomes_job, mark_headers, replay_headers
 from headrace.schemas.names import Endpoint, Kind, LaneName, ModelName, RequestId, Tenant
 from headrace.schemas.status import Queued, encode, indexed_partition, status_key
-from headrace.schemas.topics import Topics, murmur2
+from headrace.schemas.topics import MAX_PACKED_BYTES, Topics, murmur2
 
 SOURCE = b"headrace-dlq"
-MAX_BYTES = 256 * 1024 * 1024
-"""Looked at before compression: the broker's own limit decides."""
 
 
 class Skipped(StrEnum):
@@ -194,7 +192,7 @@ async def open_replayer(config: Config, plan: Plan) -> AsyncIterator[Replayer]:
         acks="all",
         enable_idempotence=True,
         compression_type="zstd",
-        max_request_size=MAX_BYTES,
+        max_request_size=MAX_PACKED_BYTES,
     )
     with troubles_told(config.kafka):
         try:

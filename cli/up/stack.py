@@ -165,13 +165,13 @@ class Stack:
     ) -> None:
         await self._opened.__aexit__(kind, error, trace)
 
-    async def dispatchers_ready(self, within_s: float = READY_LIMIT_S) -> None:
+    async def dispatchers_ready(self) -> None:
         """Wait until every dispatcher says that it is ready. Errors: `StartFailed`."""
-        await asyncio.gather(*(role.ready(within_s) for role in self.dispatchers))
+        await asyncio.gather(*(role.ready(READY_LIMIT_S) for role in self.dispatchers))
 
-    async def governors_ready(self, within_s: float = READY_LIMIT_S) -> None:
+    async def governors_ready(self) -> None:
         """Wait until one of them owns the limits and judges calls. Errors: `StartFailed`."""
-        await asyncio.gather(*(role.ready(within_s) for role in self.governors))
+        await asyncio.gather(*(role.ready(READY_LIMIT_S) for role in self.governors))
 
     def kill(self) -> None:
         """SIGKILL to every role, for a user who will not wait for the orderly stop."""

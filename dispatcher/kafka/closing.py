@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from headrace.telemetry.logs import Log
+from headrace.telemetry.tasks import is_cancelled
 
 _TASKS = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
 _BEGUN_BY_A_JOIN = ("_heartbeat_task", "_commit_refresh_task")
@@ -20,16 +21,10 @@ STOP_S = 5.0
 """How long a client may say good-bye."""
 
 
-def is_cancelled() -> bool:
-    """Whether somebody really wants the current task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-async def ended(stopping: Awaitable[None], within_s: float = STOP_S) -> bool:
-    """Await the end of a client; False where it was not reached, or not in time."""
+async def ended(stopping: Awaitable[None]) -> bool:
+    """Await the end of a client; False where it was not reached, or not within `STOP_S`."""
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(STOP_S):
             await stopping
     except asyncio.CancelledError:
         if is_cancelled():
@@ -92,9 +87,9 @@ def _error_of(task: "asyncio.Task[None] | None") -> BaseException | None:
     return task.exception() if task is not None and task.done() and not task.cancelled() else None
 
 
-async def end_producer(producer: AIOKafkaProducer, within_s: float = STOP_S) -> None:
-    """Send what is pending, but no longer than `within_s`: what has no ack then fails."""
-    if await ended(producer.stop(), within_s):
+async def end_producer(producer: AIOKafkaProducer) -> None:
+    """Send what is pending, but no longer than `STOP_S`: what has no ack then fails."""
+    if await ended(producer.stop()):
         return
     producer._message_accumulator.fail_all(KafkaConnectionError("closed"))  # noqa: SLF001
     task = producer._sender.sender_task  # noqa: SLF001
@@ -103,4 +98,4 @@ async def end_producer(producer: AIOKafkaProducer, within_s: float = STOP_S) -> 
     while task is not None and not task.done():
         task.cancel()
         await asyncio.sleep(0)
-    await ended(producer.client.close(), within_s)
+    await ended(producer.client.close())

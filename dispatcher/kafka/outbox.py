@@ -26,13 +26,12 @@ from aiokafka.structs import RecordMetadata
 from headrace.dispatcher.kafka.closing import end_producer
 from headrace.schemas.config.clients import client_options
 from headrace.schemas.config.model import KafkaConfig
+from headrace.schemas.topics import MAX_PACKED_BYTES
 from headrace.telemetry.logs import Log
 
 Headers = list[tuple[str, bytes]]
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Above the largest record limit (4 MiB and headers): the broker's limit decides, not the client's."""
-MAX_PACKED_BYTES = 256 * 1024 * 1024
-"""The same where records are compressed: the client looks at their size before that."""
 BATCH_BYTES = 512 * 1024
 """All answers of an ingress go to one partition, and a full batch makes its writers wait: with aiokafka's
 16 KiB and one request in flight, 200 streams carried 70 % of their tokens."""

@@ -25,7 +25,7 @@ def decide(
     `slow_ms`: nine of ten calls of its model end within it. `until_ms`: until then no deployment takes it.
     """
     if not waiting.ours:
-        return Drop("the partition went to another dispatcher, which reads it again")
+        return Drop()
     if cancelled:
         return Cancel()
     if waiting.deadline_ms <= now_ms:

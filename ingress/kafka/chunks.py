@@ -15,12 +15,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from headrace.ingress.kafka.connect import closed, is_cancelled, started
+from headrace.ingress.kafka.connect import closed, started
 from headrace.schemas import replies
 from headrace.schemas.names import RequestId
 from headrace.schemas.records import MalformedRecord
 from headrace.schemas.replies import Reply
 from headrace.telemetry.logs import Log
+from headrace.telemetry.tasks import is_cancelled
 
 IDLE_S = 5.0
 """How long a reader without a tap stays connected."""

@@ -14,6 +14,7 @@ from aiokafka.errors import (
 
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.errors import Code
+from headrace.telemetry.tasks import is_cancelled
 
 RETRY_AFTER_S = 2.0
 START_S = 1.0
@@ -52,12 +53,6 @@ async def closed(closing: Awaitable[None]) -> None:
             raise
     except (KafkaError, OSError):
         return
-
-
-def is_cancelled() -> bool:
-    """Whether somebody really wants the current task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def acknowledged(writing: Awaitable[object]) -> Refusal | None:

@@ -13,10 +13,9 @@ from headrace.ingress.intake.check import InboxRecord, Rejected
 from headrace.ingress.kafka.connect import started
 from headrace.ingress.kafka.producer import Producer
 from headrace.schemas.retries import Source, dead_letter_headers
+from headrace.schemas.topics import MAX_PACKED_BYTES
 from headrace.telemetry.logs import Log
 
-MAX_PACKED_BYTES = 256 * 1024 * 1024
-"""Before compression: the client looks at the size before that, the broker after it."""
 REJECTED = "rejected_record"
 """The reason by which operators find these dead letters."""
 

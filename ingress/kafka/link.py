@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaError
 from headrace.ingress.kafka.connect import (
     AWAY,
     STARTING,
-    is_cancelled,
     started,
     trouble_of,
 )
@@ -27,6 +26,7 @@ from headrace.schemas.names import InstanceId, Kind, RequestId
 from headrace.schemas.records import ReplyTo
 from headrace.schemas.topics import Topics, murmur2
 from headrace.telemetry.logs import Log
+from headrace.telemetry.tasks import is_cancelled
 
 CONNECT_S = 5.0
 PROBE_S = 2.0

@@ -8,9 +8,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from headrace.ingress.forecast import Forecast
-from headrace.ingress.kafka.connect import closed, is_cancelled, started
+from headrace.ingress.kafka.connect import closed, started
 from headrace.schemas.outlook import OUTLOOK_PARTITION, decode
 from headrace.telemetry.logs import Log
+from headrace.telemetry.tasks import is_cancelled
 
 RETRY_S = 5.0
 FETCH_WAIT_MS = 500

@@ -14,7 +14,7 @@ from benchmarks.report.rows import Row, as_json, at_least, at_most, figure
 
 def window(cpu_us: float = 100, *, rate: int = 1000, p50: float = 1, p99: float = 2) -> Measured:
     """One second of `rate` requests in which every role used `cpu_us` for each."""
-    latency = Quantiles(rate, p50, p99, p99, [p50] * 101)
+    latency = Quantiles(rate, p50, p99, [p50] * 101)
     names = [f"{s} {role}" for s in (BARE, PRODUCT) for role in ("ingress", "dispatcher")]
     cpu_s = dict.fromkeys([*names, "Kafka"], cpu_us * rate / 1e6)
     outcome = Outcome(1.0, rate, 0, latency_ms=latency, lag_ms=latency)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from headrace.cli.mock.log import LoggedCall
 from headrace.schemas.headers import H
+from support.call_log import waits_ms
 from support.http_client import Client
 from support.installation import Installation, Record, chat, header
 
@@ -20,13 +20,6 @@ ODD_HEADERS = [
     ("ce_id", b"odd-headers"),
     ("x-empty", b""),
 ]
-
-
-def waits_ms(calls: list[LoggedCall]) -> list[int]:
-    """From the end of each call to the next one."""
-    ends = [call.finished.finished_at for call in calls if call.finished]
-    starts = [call.received.received_at for call in calls[1:]]
-    return [start - end for start, end in zip(starts, ends, strict=False)]
 
 
 async def letters(running: Installation, request_id: str) -> list[Record]:

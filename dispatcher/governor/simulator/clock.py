@@ -10,7 +10,6 @@ class Clock:
     def __init__(self) -> None:
         """Nothing is planned."""
         self.now = 0
-        self.events = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._number = 0
 
@@ -24,6 +23,5 @@ class Clock:
         heap = self._heap
         while heap and heap[0][0] < until:
             self.now, _, act, arguments = heappop(heap)
-            self.events += 1
             act(*arguments)
         self.now = until

@@ -29,9 +29,6 @@ class Outcome:
     arrivals: list[Arrival]
     windows: list[Window]
     offered: int
-    reports: int
-    commands: int
-    events: int
     digest: str
     granted: list[tuple[int, Command]]
     """The log of grants: when each record was written."""
@@ -116,9 +113,6 @@ def simulate(story: Story) -> Outcome:
         places.upstream.arrivals,
         places.upstream.windows,
         fleet.offered,
-        len(places.reports.records),
-        len(places.grants.records),
-        places.clock.events,
         digest.hexdigest()[:16],
         places.grants.records,
     )

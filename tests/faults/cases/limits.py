@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import replace
 
-from faults.cases.upstreams import CLOCK_MS, waits_ms
+from faults.cases.upstreams import CLOCK_MS
 from faults.rig.case import case
 from faults.rig.fleet import Shape
 from faults.rig.play import HTTP_ONLY, Play, now_ms
 from faults.rig.process import Process
 from headrace.cli.mock.log import LoggedCall
+from support.call_log import waits_ms
 from support.installation import chat
 
 WINDOW_MS = 60_000

@@ -11,7 +11,8 @@ from faults.rig.fleet import Shape
 from faults.rig.play import Play
 from faults.rig.process import Process
 from faults.rig.proxy import Way as TcpWay
-from headrace.cli.mock.log import LoggedCall, Outcome
+from headrace.cli.mock.log import Outcome
+from support.call_log import waits_ms
 from support.http_client import Answered
 from support.installation import chat
 
@@ -24,14 +25,6 @@ BROKEN = (
     "cut", "fin", "no_done", "truncate", "malformed", "bad_utf8", "huge_line", "error_event",
     "stall_after",
 )  # fmt: skip
-HUGE = 67_108_864
-
-
-def waits_ms(calls: list[LoggedCall]) -> list[int]:
-    """From the end of each call to the next one."""
-    ends = [call.finished.finished_at for call in calls if call.finished]
-    starts = [call.received.received_at for call in calls[1:]]
-    return [start - end for start, end in zip(starts, ends, strict=False)]
 
 
 @case(

@@ -118,8 +118,8 @@ class Watch:
         )
 
 
-class HttpWays:
-    """Sync and stream requests of all tenants; the ingresses take turns."""
+class OverHttp:
+    """A way over one session; the ingresses take turns. Used as a context."""
 
     def __init__(self, target: Target, history: History, timeout_s: float) -> None:
         self._target = target
@@ -142,6 +142,10 @@ class HttpWays:
         trace: TracebackType | None,
     ) -> None:
         await self._opened.aclose()
+
+
+class HttpWays(OverHttp):
+    """Sync and stream requests of all tenants."""
 
     async def ask(self, request: Request) -> None:
         """Send it and wait for its end."""

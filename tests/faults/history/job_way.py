@@ -2,18 +2,13 @@
 
 import asyncio
 import hashlib
-from contextlib import AsyncExitStack
-from itertools import cycle
-from types import TracebackType
-from typing import Self
 
 import aiohttp
 import msgspec
 
 from faults.history.events import Accepted, End, Fail, Invoke, Ok, Seen, Unknown, Way
-from faults.history.history import History
-from faults.history.http_ways import marks_of, read_answer, request_headers
-from faults.history.target import Request, Target
+from faults.history.http_ways import OverHttp, marks_of, read_answer, request_headers
+from faults.history.target import Request
 
 JOBS = "/v1/jobs"
 OPEN = ("queued", "running")
@@ -45,30 +40,8 @@ class NoJob(Exception):
     """An answer that is no job object."""
 
 
-class JobWay:
+class JobWay(OverHttp):
     """Submits, polls until the end, and peeks."""
-
-    def __init__(self, target: Target, history: History, timeout_s: float) -> None:
-        self._target = target
-        self._history = history
-        self._timeout_s = timeout_s
-        self._urls = cycle(target.ingress)
-        self._opened = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0)
-        self._session = await self._opened.enter_async_context(
-            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
-        )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._opened.aclose()
 
     async def ask(self, request: Request) -> None:
         """Submit it and wait for its end."""
