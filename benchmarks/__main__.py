@@ -18,7 +18,7 @@ from benchmarks.harness.machine import machine_rows, raise_file_limit
 from benchmarks.harness.options import MIN_PAIRS, Options
 from benchmarks.harness.stacks import StackFailed
 from benchmarks.harness.windows import WindowFailed
-from benchmarks.report.figures import with_figures
+from benchmarks.report.figures import read_rows, with_figures
 from benchmarks.report.rows import Row, as_json
 from benchmarks.report.table import as_tables
 from headrace.cli.localkafka import LocalKafkaError
@@ -71,10 +71,13 @@ def main(
     for table in as_tables(rows[len(machine) :]):
         console.print(table)
     written = folder / "latest.json"
-    written.write_text(as_json(rows), encoding="utf-8")
+    text = as_json(rows)
+    written.write_text(text, encoding="utf-8")
     console.print(f"Written to {written}", markup=False, soft_wrap=True)
     if folder == RESULTS:
-        README.write_text(with_figures(README.read_text("utf-8"), rows), encoding="utf-8")
+        # As the file tells them: a whole number is one with a point there.
+        page = with_figures(README.read_text("utf-8"), read_rows(text))
+        README.write_text(page, encoding="utf-8")
 
 
 def is_whole(options: Options, wanted: frozenset[str]) -> bool:
