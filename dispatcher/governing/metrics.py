@@ -1,6 +1,6 @@
 """The governor's metrics, by the names of docs/reference/metrics.md. No ids as labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -58,6 +58,22 @@ class Metrics:
             "resignations", "Times it ended, since another had taken over.", "reason"
         )
         self._records = counter("records", "Records decided on for the grants, by kind.", "kind")
+        self._of_reports(counter)
+        self._skipped = counter(
+            "skipped_ticks", "Ticks left out, since Kafka had not acknowledged the last one."
+        )
+        self._failed = counter("failed_appends", "Ticks whose records Kafka did not acknowledge.")
+        self._known: dict[str, int] = {}
+        """What was counted of the owner's own counts."""
+        self._restraints = RestraintMetrics(registry)
+        self._breakers = Counter(
+            "headrace_breaker_transitions",
+            "Changes of a breaker's state, by the state it came to and why.",
+            ["deployment", "state", "reason"],
+            registry=registry,
+        )
+
+    def _of_reports(self, counter: Callable[..., Counter]) -> None:
         self._reports = counter("reports", "Reports heard as the owner.")
         self._unreadable = counter(
             "unreadable_records", "Records passed over: damaged, or of another version.", "topic"
@@ -72,19 +88,6 @@ class Metrics:
         )
         self._strangers = counter(
             "strangers", "Dispatchers with credits that the log does not tell of; they got none."
-        )
-        self._skipped = counter(
-            "skipped_ticks", "Ticks left out, since Kafka had not acknowledged the last one."
-        )
-        self._failed = counter("failed_appends", "Ticks whose records Kafka did not acknowledge.")
-        self._known: dict[str, int] = {}
-        """What was counted of the owner's own counts."""
-        self._restraints = RestraintMetrics(registry)
-        self._breakers = Counter(
-            "headrace_breaker_transitions",
-            "Changes of a breaker's state, by the state it came to and why.",
-            ["deployment", "state", "reason"],
-            registry=registry,
         )
 
     def moved(self, transition: Transition) -> None:

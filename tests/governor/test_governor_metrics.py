@@ -14,7 +14,7 @@ def metrics_of(*reports: Report) -> CollectorRegistry:
     registry = CollectorRegistry()
     metrics = Metrics(registry, "limits.reports")
     owner = Owner(Epoch(1), tree(requests=5), PLAIN, TIMING, 0)
-    metrics.took_over()
+    metrics.took_over(0.5)
     for one in reports:
         owner.hear(one, 10)
         metrics.observe(owner)
