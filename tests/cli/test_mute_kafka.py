@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from headrace.cli import cancel_command
-from headrace.cli.cancel_command import write_cancels
+from headrace.cli.cancel_command import cancels_of, write_cancels
 from headrace.cli.dlq import replays
 from headrace.cli.dlq.replays import Plan, Replay, open_replayer
 from headrace.cli.dlq.shelf import Record
@@ -22,7 +22,7 @@ from headrace.cli.topics.errors import KafkaUnreachable
 from headrace.schemas.config.load import load
 from headrace.schemas.config.model import Config
 from headrace.schemas.letters import Letter
-from headrace.schemas.names import LaneName, RequestId
+from headrace.schemas.names import DEFAULT_TENANT, LaneName, RequestId
 from headrace.schemas.retries import Source
 from headrace.schemas.settings import Pause, Scope, Verb
 from support.dead_letters import config_file
@@ -62,7 +62,7 @@ async def replay(config: Config) -> None:
 
 
 async def cancel(config: Config) -> None:
-    await write_cancels(config, [RequestId("r1")], 0)
+    await write_cancels(config, cancels_of(config, DEFAULT_TENANT, [RequestId("r1")], 0))
 
 
 async def test_a_write_without_an_acknowledgement_ends_and_says_that_it_may_take_effect(
