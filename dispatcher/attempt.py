@@ -282,6 +282,8 @@ class Attempts:
                 raise
             # A cancel of one request, not of this process: the task goes on and settles it.
             task.uncancel()
+            if gate is not None:
+                gate.left(call.end)
             return None
         else:
             if watch is not None:

@@ -90,6 +90,11 @@ class Costs:
         config = self._models.get(model, self._default)
         if config.reserve == "hard":
             return bound(config, endpoint, body)
+        return self.expected(model, tenant, endpoint, body)
+
+    def expected(self, model: ModelName, tenant: Tenant, endpoint: Endpoint, body: bytes) -> Cost:
+        """What a request with `body` will probably take, whatever the reserve."""
+        config = self._models.get(model, self._default)
         ask = asked(endpoint, body, strict=False) or NOTHING
         text = len(body) - ask.media_bytes
         tokens_in = ceil(

@@ -1,16 +1,17 @@
 """Requests that will wait for long are put aside, so that what stands behind them can be read. No I/O.
 
-How it works. Of each kind (lane, model and tenant) it is measured how fast its requests go. A kind that has
-more than `SLOW_MS` of work waiting is slow: a limit, few seats or long calls hold it, and what is read of it
-now is of no use soon. When a lane has little room left, a slow kind keeps what it needs for that time, and
-no more than its share of three quarters of the room: so there is always room for others. When a
-partition's window is half open, its oldest requests of slow kinds go too, as calls that take long do
+How it works. Of each kind (lane, model, tenant and key) it is measured how fast its requests go. A kind that
+has more than `SLOW_MS` of work waiting is slow: a limit, few seats or long calls hold it, and what is read of
+it now is of no use soon. When a lane has little room left, a slow kind keeps what it needs for that time, and
+no more than its share of three quarters of the room: so there is always room for others. When a partition's
+window is half open, its oldest requests of slow kinds whose turn is far go too, as calls that take long do
 (`parking`). They wait in the delay topics for half of the time after which their turn will come at this
 pace: each comes back a few times at most, and early if things get better.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
 from headrace.dispatcher.lanes import Kind, LaneQueues
@@ -64,7 +65,8 @@ class Crowds:
         self._looked_ms = now_ms
         kinds = self._queues.kinds()
         self._measure(kinds, now_ms)
-        aside = list(self._crowding(kinds, now_ms))[: max(0, MOST_LEAVING - self._waits.leaving)]
+        most = max(0, MOST_LEAVING - self._waits.leaving)
+        aside = list(islice(self._crowding(kinds, now_ms), most))
         if not aside:
             return
         gone = set(map(id, aside))
@@ -88,7 +90,7 @@ class Crowds:
                 picked[kind] //= 2
 
     def _crowding(self, kinds: dict[Kind, list[Waiting]], now_ms: int) -> Iterator[Waiting]:
-        count = Counter(lane for lane, _, _ in kinds)
+        count = Counter(lane for lane, *_ in kinds)
         for kind, queue in kinds.items():
             age_ms, picked = now_ms - self._since_ms[kind], self._queues.picked[kind]
             if age_ms < MEASURED_MS or len(queue) * age_ms <= SLOW_MS * picked:
@@ -97,9 +99,11 @@ class Crowds:
             keep, size = self._kept(kind[0], pace, count[kind[0]])
             for place, waiting in enumerate(sorted(queue, key=_rank)):
                 size -= waiting.size
-                beyond = place >= keep or size < 0
-                if (beyond or self._holds_back(waiting)) and _may_go(waiting, now_ms):
-                    self._put_off(waiting, kind, place, pace, now_ms)
+                beyond = place >= keep or (size < 0 and place > 0)
+                in_the_way = place >= pace * SLOW_MS and self._holds_back(waiting)
+                if (beyond or in_the_way) and _may_go(waiting, now_ms):
+                    turn_ms = self._turn_of(kind, place, pace, now_ms, behind=beyond)
+                    waiting.due_ms = _due_ms(waiting, turn_ms, now_ms)
                     yield waiting
 
     def _kept(self, lane: LaneName, pace: float, kinds: int) -> tuple[float, float]:
@@ -113,21 +117,33 @@ class Crowds:
         keep = min(records * share, max(records / FEW, pace * SLOW_MS))
         return max(1, int(keep)), size * share
 
-    def _put_off(self, waiting: Waiting, kind: Kind, place: int, pace: float, now_ms: int) -> None:
-        """Set when it is due; `pace` in requests a millisecond."""
-        wait_ms = float(SLOW_MS)
-        if pace:
-            turn_ms = max(self._turn_ms.get(kind, 0), now_ms + place / pace) + 1 / pace
+    def _turn_of(
+        self, kind: Kind, place: int, pace: float, now_ms: int, *, behind: bool
+    ) -> float | None:
+        """When its turn comes: `pace` in requests a millisecond, `behind` all that are aside already.
+
+        None: nobody can tell, as nothing of its kind goes.
+        """
+        if not pace:
+            return None
+        turn_ms = now_ms + (place + 1) / pace
+        if behind:
+            turn_ms = max(turn_ms, self._turn_ms.get(kind, 0) + 1 / pace)
             self._turn_ms[kind] = turn_ms
-            wait_ms = max(LEAST_MS, (turn_ms - now_ms) / 2)
-        due_ms = now_ms + int(min(MOST_MS, wait_ms))
-        waiting.due_ms = min(due_ms, waiting.deadline_ms - 1)
+        return turn_ms
 
     def _holds_back(self, waiting: Waiting) -> bool:
         tenure = waiting.tenure
         window = DELAY_WINDOW if tenure.delay_ms else self._limits.partition_window
         tracker = tenure.tracker
         return tracker.span > window / 2 and waiting.offset < tracker.watermark + window / 4
+
+
+def _due_ms(waiting: Waiting, turn_ms: float | None, now_ms: int) -> int:
+    """Half of the way to its turn, or to its deadline if that is sooner: things may get better."""
+    wait_ms = float(SLOW_MS) if turn_ms is None else max(LEAST_MS, (turn_ms - now_ms) / 2)
+    left_ms = waiting.deadline_ms - now_ms
+    return now_ms + int(min(MOST_MS, wait_ms, left_ms / 2))
 
 
 def _may_go(waiting: Waiting, now_ms: int) -> bool:

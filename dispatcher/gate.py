@@ -25,6 +25,7 @@ from headrace.schemas.bounds import Unbounded
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
+from headrace.schemas.limits import Flow
 from headrace.schemas.names import DeploymentName
 from headrace.schemas.settings import Limit, Verb
 
@@ -53,6 +54,11 @@ class Gate:
         self._keeper.sent(self._promise, end.spent_s)
         if self.metered:
             self._keeper.settle(self._promise, self._waiting, end)
+
+    def left(self, end: CallEnd) -> None:
+        """The call was cancelled; `end` has what was seen of it."""
+        if self.metered:
+            self._keeper.left(self._promise, self._waiting, end)
 
     def close(self) -> None:
         """Its seat is free. May come twice."""
@@ -102,7 +108,12 @@ class Gatekeeper:
             record = waiting.record
             cost = self._costs.estimate(waiting.model, record.tenant, waiting.endpoint, record.body)
             if isinstance(cost, Unbounded):
-                return Fail(Code.REQUEST_UNBOUNDED, cost.value)
+                if self._bounded(waiting):
+                    return Fail(Code.REQUEST_UNBOUNDED, cost.value)
+                # Only limits that are tried out, or those of others, see it.
+                cost = self._costs.expected(
+                    waiting.model, record.tenant, waiting.endpoint, record.body
+                )
             waiting.cost = cost
         waiting.asked_ms = waiting.asked_ms or now_ms
         # The governor learns of it with the next report, which may be due at once now.
@@ -119,6 +130,15 @@ class Gatekeeper:
     def counts_tokens(self, waiting: Waiting) -> bool:
         """Whether tokens of its model are limited."""
         return waiting.model in self._governed.counting
+
+    def _bounded(self, waiting: Waiting) -> bool:
+        """Whether a limit on tokens holds this request at any deployment."""
+        tenant = waiting.record.tenant
+        key = self._governed.key(tenant, waiting.record.key_name)
+        return any(
+            self._governed.bounds_tokens(Flow(one.name, waiting.lane, tenant, key))
+            for one in self._seats.of(waiting.model)
+        )
 
     def waited_for(self) -> list[DeploymentName]:
         """Deployments that requests with a flow wait for."""
@@ -189,6 +209,15 @@ class Gatekeeper:
             self._metrics.tokens.settled(model, promise.units, used, told=told is not None)
         if told is not None and whole and waiting.cost is not None:
             self._costs.used(model, tenant, waiting.cost, told, end.text.size)
+
+    def left(self, promise: Promise, waiting: Waiting, end: CallEnd) -> None:
+        """See `Gate.left`: it counts as reserved, or as what was seen of its text if that is more."""
+        model, tenant = waiting.model, waiting.record.tenant
+        used = self._costs.guess(model, tenant, promise.units, end.text, whole=False)
+        if used is not None:
+            self.credits.settle(promise, used, self._mono_ms())
+            if promise.ticket is not None:
+                self._metrics.tokens.settled(model, promise.units, used, told=False)
 
     def close(self, promise: Promise) -> None:
         """See `Gate.close`."""

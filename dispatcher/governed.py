@@ -49,6 +49,10 @@ class Governed:
         """Whether calls of `flow` are limited in their number at a time."""
         return any(caps.seats is not None for caps in self._caps(flow))
 
+    def bounds_tokens(self, flow: Flow) -> bool:
+        """Whether tokens of `flow` are limited, and not only tried out."""
+        return any(map(_has_tokens, self._caps(flow)))
+
     def part(self, flow: Flow) -> float:
         """The part of a limit that others have not reserved for themselves."""
         own = self._lanes[flow.lane] + self._reserving.get(flow.tenant, 0.0)
@@ -88,7 +92,10 @@ def _at(scope: Scope, deployment: DeploymentName) -> bool:
 
 
 def _counts_tokens(scope: Scope) -> bool:
-    caps = scope.caps
+    return _has_tokens(scope.caps)
+
+
+def _has_tokens(caps: Caps) -> bool:
     return any(
         cap is not None for cap in (caps.input_tokens, caps.output_tokens, caps.total_tokens)
     )

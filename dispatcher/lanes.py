@@ -14,10 +14,10 @@ from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.tenants import TenantQueues
 from headrace.dispatcher.turns import Turns
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.names import DeploymentName, LaneName, ModelName, Tenant
+from headrace.schemas.names import DeploymentName, KeyName, LaneName, ModelName, Tenant
 
-Kind = tuple[LaneName, ModelName, Tenant]
-"""Requests that are served alike."""
+Kind = tuple[LaneName, ModelName, Tenant, KeyName]
+"""Requests that are served alike; of keys those with limits of their own have a name."""
 
 
 class LaneQueues:
@@ -133,4 +133,5 @@ class LaneQueues:
 
 def kind_of(waiting: Waiting) -> Kind:
     """The kind of a request."""
-    return waiting.lane, waiting.model, waiting.record.tenant
+    record = waiting.record
+    return waiting.lane, waiting.model, record.tenant, record.key_name

@@ -88,6 +88,8 @@ class Call(msgspec.Struct, kw_only=True, frozen=True):
     """Told how to cut the call short, when it begins; it then ends as `SEAT_LOST`."""
     metered: bool = False
     """Whether it matters how many tokens the answer takes."""
+    end: CallEnd = msgspec.field(default_factory=CallEnd)
+    """What is known of its end; of a call that is cancelled, what was seen until then."""
 
 
 TakeCancel = Callable[[Cancel], None]

@@ -73,15 +73,12 @@ class TenantQueues:
         return taken
 
     def _turn(self, tenant: Tenant, queue: deque[Waiting]) -> tuple[Tenant, deque[Waiting]]:
-        left = self._left.get(tenant)
-        if left is None:
-            left = self._turn_of(tenant)
-        while left < 1:
+        while (left := self._left.get(tenant, self._turn_of(tenant))) < 1:
             del self._queues[tenant]
             self._queues[tenant] = queue
-            self._left[tenant] = left
+            # At once: whoever stands before it may have gone when it is at the front again.
+            self._left[tenant] = left + self._turn_of(tenant)
             tenant, queue = next(iter(self._queues.items()))
-            left = self._left.get(tenant, 0.0) + self._turn_of(tenant)
         self._left[tenant] = left - 1
         return tenant, queue
 

@@ -29,7 +29,11 @@ def used_by(end: CallEnd) -> Used | None:
         told = _usage.decode(end.usage) if end.usage else _of_body(end)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return None if told is None else Used(told.prompt_tokens, told.completion_tokens)
+    if told is None or told.prompt_tokens <= 0:
+        return None
+    if told.completion_tokens <= 0 and end.text.pieces:
+        return None  # it spoke too soon
+    return Used(told.prompt_tokens, told.completion_tokens)
 
 
 def _of_body(end: CallEnd) -> _Usage | None:

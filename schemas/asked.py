@@ -13,13 +13,16 @@ _TEXTS: Final = frozenset(("text", "refusal", "input_text", "output_text", "thin
 """Types of content parts whose tokens are in their bytes; those of all others are not."""
 _NULL: Final = msgspec.Raw(b"null")
 _PARTS_MARK: Final = b'"type"'
+MOST_PARTS: Final = 10_000
+"""More are not looked at one by one: it would keep the loop from everything else."""
 
 
 class Asked(NamedTuple):
     """As far as a body says it."""
 
     each: float | None
-    """Tokens that one answer may have; None: it does not say, or says below 0 (llama.cpp: no end)."""
+    """Tokens that one answer may have; None: it does not say, or says 0 or less, which some upstreams take
+    for no end."""
     answers: float
     media: int
     """Images, sounds, files and what else is no text, embedded or linked."""
@@ -70,18 +73,23 @@ def asked(endpoint: Endpoint, body: bytes, *, strict: bool) -> Asked | None:
         return None
     stated = [one for one in (read.max_tokens, read.max_completion_tokens) if one is not None]
     # An upstream obeys one of them; nobody knows which.
-    bounded = bool(stated) and min(stated) >= 0
+    bounded = bool(stated) and min(stated) > 0
     answers = max(read.n or 1, read.best_of or 1, 1) * prompts
     return Asked(max(stated) if bounded else None, answers, len(parts), sum(parts))
 
 
 def _media(body: _Body) -> Iterator[int]:
     """Of each the bytes that it has in the body."""
+    seen = 0
     for message in body.messages:
         if _first(message.audio) == b"{":
             yield 0
         if _first(message.content) == b"[":
-            for raw in _raws.decode(message.content):
+            parts = _raws.decode(message.content)
+            seen += len(parts)
+            if seen > MOST_PARTS:
+                raise msgspec.ValidationError("too many parts")
+            for raw in parts:
                 if not _is_text(raw):
                     yield memoryview(raw).nbytes
 
@@ -93,7 +101,7 @@ def _is_text(part: msgspec.Raw) -> bool:
 
 def _prompts(prompt: msgspec.Raw) -> int:
     """A list of texts, or of lists of tokens, has an answer for each; a list of tokens has one."""
-    if _first(prompt) != b"[":
+    if _first(prompt) != b"[" or bytes(memoryview(prompt)[1:9]).lstrip()[:1].isdigit():
         return 1
     each = _raws.decode(prompt)
     return len(each) if each and _first(each[0]) in (b'"', b"[") else 1

@@ -3,7 +3,7 @@
 import asyncio
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 
 async def end_of(consumer: AIOKafkaConsumer, tp: TopicPartition, expected: int) -> int:
@@ -12,11 +12,13 @@ async def end_of(consumer: AIOKafkaConsumer, tp: TopicPartition, expected: int) 
     The marks of transactions take offsets, and are no records: behind them the consumer stands at the end
     though it gave us nothing to go on from.
     """
+    if tp not in consumer.assignment():
+        return expected
     end = consumer.highwater(tp) or 0
     if end <= expected:
         return expected
     try:
         async with asyncio.timeout(0):  # it is known at once, or was lost and is asked of Kafka
             return expected if await consumer.position(tp) >= end else end
-    except (TimeoutError, IllegalStateError):
-        return end
+    except (TimeoutError, IllegalStateError, KafkaError):
+        return end  # what Kafka refuses here it refuses the next read, too

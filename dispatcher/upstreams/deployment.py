@@ -46,7 +46,7 @@ class Deployment:
         sent = rename_model(call.body, self._model) if self._model else call.body
         body = RequestBody(sent, call.gate)
         chunks = Chunks(forward, self._pulse)
-        end = CallEnd()
+        end = call.end
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         total_s = min(self._timeouts.total_s, call.timeout_s)

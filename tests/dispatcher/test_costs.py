@@ -17,6 +17,7 @@ from headrace.dispatcher.costs import (
 )
 from headrace.dispatcher.ports import Break, CallEnd
 from headrace.dispatcher.usage import used_by
+from headrace.schemas.asked import MOST_PARTS
 from headrace.schemas.bounds import TEMPLATE_TOKENS, Cost, Unbounded
 from headrace.schemas.config.model import ModelConfig
 from headrace.schemas.limits import Units
@@ -56,7 +57,6 @@ def tell(costs: Costs, sent: int, used: Used, *, tenant: Tenant = T, media: int 
         (b'{"max_completion_tokens":70,"max_tokens":90}', 90),
         (b'{"max_tokens":70,"n":3}', 210),
         (b'{"max_tokens":70.0}', 70),
-        (b'{"max_tokens":0}', 0),
         (b'{"max_tokens":1e300,"n":1e300}', 10**12),
     ],
 )
@@ -67,7 +67,7 @@ def test_the_hard_reserve_is_all_that_the_request_allows(body: bytes, output: in
 
 @pytest.mark.parametrize(
     ("prompt", "answers"),
-    [('"a"', 1), ('["a","b"]', 2), ("[1,2,3]", 1), ("[[1],[2],[3]]", 3), ("[]", 1)],
+    [('"a"', 1), ('["a","b"]', 2), ("[ 1,2,3]", 1), ("[[1],[2],[3]]", 3), ("[]", 1)],
 )
 def test_each_prompt_of_a_completion_has_answers_of_its_own(prompt: str, answers: int) -> None:
     body = f'{{"prompt":{prompt},"max_tokens":10,"n":2,"best_of":4}}'.encode()
@@ -80,6 +80,7 @@ def test_each_prompt_of_a_completion_has_answers_of_its_own(prompt: str, answers
         b"{}",
         b'{"max_tokens":null}',
         b'{"max_tokens":-1}',
+        b'{"max_tokens":0}',
         b'{"max_tokens":9,"max_completion_tokens":-1}',
     ],
 )
@@ -122,6 +123,13 @@ def test_bytes_are_no_bound_of_media(part: dict[str, Any]) -> None:
     assert hard().estimate(M, T, Endpoint.CHAT, escaped) is Unbounded.MEDIA
     text = len(body) - 2 * len(json.dumps(part))
     assert estimate(hard(media_tokens=2_000), body).input == text + TEMPLATE_TOKENS + 4_000
+
+
+def test_parts_without_end_are_not_looked_at() -> None:
+    """A body of 4 MiB could hold a million of them, and everything else up for half a second."""
+    body = said([{}] * (MOST_PARTS + 1), max_tokens=5)
+    assert hard(media_tokens=1).estimate(M, T, Endpoint.CHAT, body) is Unbounded.FORM
+    assert estimate(Costs({}), body).media == 0
 
 
 def test_a_spoken_answer_that_is_sent_back_is_media() -> None:
@@ -247,6 +255,13 @@ USAGE = b'{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}'
         (CallEnd(status=200, body=b"data: [DONE]\n\n", usage=USAGE), Used(7, 9)),
         (CallEnd(status=200, body=b'{"usage":{"prompt_tokens":7}}'), Used(7, 0)),
         (CallEnd(status=200, body=b'{"usage":null}'), None),
+        (CallEnd(status=200, body=b'{"usage":{}}'), None),
+        (
+            CallEnd(
+                status=200, usage=b'{"prompt_tokens":7,"completion_tokens":0}', text=Text(3, 9)
+            ),
+            None,
+        ),
         (CallEnd(status=200, body=b"data: [DONE]\n\n"), None),
         (CallEnd(status=200, body=b'{"usage":{"prompt_tokens":"x"}}'), None),
         (CallEnd(status=500, body=b'{"error":{}}'), None),

@@ -1,15 +1,16 @@
 """What will wait for long is put aside once it keeps others from being read; what goes soon is not."""
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from headrace.dispatcher.crowds import LEAST_MS, MEASURED_MS, MOST_MS, SLOW_MS, Crowds
-from headrace.dispatcher.lanes import LaneQueues
+from headrace.dispatcher.lanes import LaneQueues, kind_of
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.tenure import Tenure
 from headrace.dispatcher.waiting import Waiting
 from headrace.dispatcher.waits import MOST_LEAVING, Waits
 from headrace.schemas.config.model import DispatcherConfig
-from headrace.schemas.names import ModelName
+from headrace.schemas.names import KeyName, ModelName
 from support.dispatch import APPENDED_MS, LANE, Record, tenure, waiting
 
 ROOM = 100
@@ -30,11 +31,13 @@ class Room:
         self.queues = LaneQueues([LANE], 0.0)
         self.waits = Waits(limits)
         self.aside: list[Waiting] = []
+        self.left_ms: list[int] = []
         metrics = Metrics(CollectorRegistry())
         self.crowds = Crowds(limits, self.queues, self.waits, self._delay, metrics)
 
-    def _delay(self, waiting: Waiting, _now_ms: int) -> None:
+    def _delay(self, waiting: Waiting, now_ms: int) -> None:
         self.aside.append(waiting)
+        self.left_ms.append(now_ms)
 
     def come(
         self, count: int, *, tenant: str = "many", size: int = 1, owner: Tenure | None = None
@@ -97,6 +100,42 @@ def test_those_that_follow_are_put_aside_for_longer() -> None:
     room.come(70)
     room.go_on(1, picks=1)
     assert first - 5_000 < min(room.waits_of()) < max(room.waits_of()) <= MOST_MS
+
+
+def test_no_more_leave_than_may_and_those_that_stay_keep_their_turn() -> None:
+    room = Room()
+    room.waits.leaving = MOST_LEAVING - 10
+    room.come(ROOM)
+    room.go_on(KNOWN_S + 1, picks=1)
+    # Ten leave in each of two seconds: each one's turn is a second after the one before it.
+    turns = [2 * (one.due_ms - at) for one, at in zip(room.aside, room.left_ms, strict=True)]
+    assert len(turns) == 20
+    assert all(30_000 < turn <= 52_000 for turn in turns)
+
+
+def test_nothing_sleeps_until_its_deadline() -> None:
+    room = Room()
+    room.come(ROOM)
+    for one in next(iter(room.queues.kinds().values())):
+        one.deadline_ms = APPENDED_MS + 60_000
+    room.go_on(KNOWN_S)
+    assert room.aside
+    assert all(one.due_ms <= room.now_ms + 25_000 for one in room.aside)
+
+
+def test_a_large_body_whose_turn_is_next_stays() -> None:
+    room = Room()
+    for number in range(20):
+        room.come(1, tenant=f"t{number}", size=BYTES // 20)
+    room.go_on(KNOWN_S)
+    assert room.aside == []
+
+
+def test_keys_with_limits_of_their_own_are_told_apart() -> None:
+    one, other = waiting(), waiting()
+    assert kind_of(one) == kind_of(other)
+    other.record = structs.replace(other.record, key_name=KeyName("ci"))
+    assert kind_of(one) != kind_of(other)
 
 
 def test_a_kind_that_stands_still_keeps_few_and_looks_again_soon() -> None:

@@ -29,9 +29,9 @@ GRANTED = Units(1, 5_000, 5_000)
 class Keeper:
     """A gatekeeper of one model whose tokens are limited, and its metrics; the clock stands."""
 
-    def __init__(self, **model: Any) -> None:
+    def __init__(self, *, shadow: bool = False, **model: Any) -> None:
         upstream = {"base_url": "http://127.0.0.1:1/v1"}
-        limits = {"tokens_per_minute": 50_000}
+        limits = {"tokens_per_minute": 50_000, "shadow": shadow}
         config = Config.model_validate(
             {
                 "deployments": [
@@ -124,3 +124,28 @@ def test_a_request_without_a_bound_is_refused_where_one_is_needed() -> None:
     assert isinstance(refusal, Fail)
     assert refusal.code is Code.REQUEST_UNBOUNDED
     assert "max_tokens" in refusal.message
+
+
+@pytest.mark.parametrize(("seen", "back"), [(Text(3_000, 9_000), 0), (Text(60, 150), 0)])
+def test_what_was_seen_of_a_cancelled_stream_counts_if_it_is_more_than_reserved(
+    seen: Text, back: int
+) -> None:
+    keeper = Keeper()
+    gate = keeper.sent(waiting())
+    gate.left(CallEnd(status=200, text=seen))
+    assert keeper.back() == (0, back)
+    assert keeper.counted("tokens", "output_estimated") == max(1_024, seen.pieces)
+
+
+def test_a_call_that_was_cancelled_before_anything_came_counts_as_reserved() -> None:
+    keeper = Keeper()
+    keeper.sent(waiting()).left(CallEnd())
+    assert keeper.back() == (0, 0)
+
+
+def test_a_request_without_a_bound_is_not_refused_for_a_limit_that_is_only_tried_out() -> None:
+    keeper = Keeper(shadow=True, reserve="hard")
+    request = waiting()
+    assert keeper.gates.route(request, APPENDED_MS) is None
+    assert request.cost is not None
+    assert not request.cost.firm

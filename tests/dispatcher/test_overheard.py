@@ -124,7 +124,7 @@ def answered(
     heard: Overheard, at_ms: int, *, first_s: float | None = None, broken: Break | None = None
 ) -> None:
     """A call of 1,000 ms and, if it is no stream, 34 tokens ends."""
-    body = b'{"usage": {"completion_tokens": 34}}' if first_s is None else b""
+    body = b'{"usage": {"prompt_tokens": 8, "completion_tokens": 34}}' if first_s is None else b""
     end = CallEnd(status=200, body=body, first_s=first_s, broken=broken)
     heard.ended(D, RequestId("a"), end, began_ms=at_ms - 1_000, mono_ms=at_ms, now_ms=NOW_MS)
 

@@ -40,6 +40,20 @@ def test_weights_are_shares() -> None:
     assert abs(seen[Tenant("c")] - 20) <= 2
 
 
+def test_one_with_much_to_do_has_its_turns_among_many_who_come_and_go() -> None:
+    """It came to the front with nothing left, as those before it had gone, and was sent back each time."""
+    queues = filled({"many": 2_000})
+    for number in range(19):
+        queues.push(waiting(tenant=f"once {number}"), first=False)
+    seen = Counter[str]()
+    for number in range(1_000):
+        (whose,) = picks(queues, 1)
+        seen["many" if whose == "many" else "once"] += 1
+        if whose != "many":
+            queues.push(waiting(tenant=f"again {number}"), first=False)
+    assert abs(seen["many"] - 1_000 / 20) <= 3
+
+
 def test_one_that_was_away_has_saved_nothing() -> None:
     queues = filled({"a": 50, "b": 1})
     picks(queues, 30)

@@ -81,7 +81,7 @@ class Fleet:
         """A dispatcher's call ended so."""
         end = CallEnd(status=status, first_s=took_ms / 1000 if self._stream else None)
         if not self._stream:
-            end.body = b'{"usage": {"completion_tokens": 34}}'
+            end.body = b'{"usage": {"prompt_tokens": 8, "completion_tokens": 34}}'
         now = self.bench.now
         self.bench.heard[name].ended(
             D, RequestId(request), end, began_ms=now - took_ms, mono_ms=now, now_ms=now

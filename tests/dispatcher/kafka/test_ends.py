@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from confluent_kafka import Producer
 
 from headrace.cli.localkafka import LocalKafka
@@ -18,9 +19,13 @@ TP = TopicPartition("t", 0)
 class Consumer:
     """Of one partition; a `position` of None is being asked of Kafka."""
 
-    def __init__(self, highwater: int | None, position: int | None) -> None:
+    def __init__(self, highwater: int | None, position: int | KafkaError | None) -> None:
         self._highwater = highwater
         self._position = position
+        self.assigned = {TP}
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.assigned
 
     def highwater(self, _tp: TopicPartition) -> int | None:
         return self._highwater
@@ -28,6 +33,8 @@ class Consumer:
     async def position(self, _tp: TopicPartition) -> int:
         if self._position is None:
             await asyncio.Event().wait()
+        if isinstance(self._position, KafkaError):
+            raise self._position
         return cast("int", self._position)
 
 
@@ -39,13 +46,21 @@ class Consumer:
         (9, 7, 9),  # two records, or more to come
         (9, 9, 7),  # passed by the consumer, and nothing came of it
         (9, None, 9),
+        (9, OffsetOutOfRangeError(), 9),
     ],
 )
 async def test_the_end_is_that_of_the_records(
-    highwater: int | None, position: int | None, end: int
+    highwater: int | None, position: int | KafkaError | None, end: int
 ) -> None:
     consumer = cast("AIOKafkaConsumer", Consumer(highwater, position))
     assert await end_of(consumer, TP, expected=7) == end
+
+
+async def test_a_partition_that_went_elsewhere_meanwhile_has_nothing_to_read() -> None:
+    """Asked of it, the client fails: that would end the process from within a commit."""
+    consumer = Consumer(9, 7)
+    consumer.assigned = set()
+    assert await end_of(cast("AIOKafkaConsumer", consumer), TP, expected=7) == 7
 
 
 async def test_the_mark_of_a_transaction_is_nothing_to_read(
