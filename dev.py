@@ -124,17 +124,17 @@ def main(arguments):
         return 0 if not arguments or arguments[0] in ("help", "-h", "--help") else 2
     os.chdir(ROOT)
     set_environment()
-    target(arguments[1:])
-    return 0
+    return target(arguments[1:]) or 0
 
 
 def set_environment():
-    """Loopback never goes through a proxy; uv learns what pip was told."""
+    """No proxy for loopback, byte code is kept for all processes, and uv learns what pip was told."""
     environ = os.environ
     for name in ("NO_PROXY", "no_proxy"):
         environ[name] = ",".join(filter(None, (environ.get(name), LOOPBACK)))
     environ.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0")
-    environ.pop("PYTHONHOME", None)
+    for name in ("PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):
+        environ.pop(name, None)
     translated = (
         ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
         ("PIP_EXTRA_INDEX_URL", "UV_INDEX"),

@@ -50,8 +50,10 @@ def test_the_advice_names_the_registry_without_its_password(
 
 def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(os, "environ", {"NO_PROXY": "intra.example", "PIP_INDEX_URL": "http://x"})
+        told = {"NO_PROXY": "intra.example", "PIP_INDEX_URL": "http://x"}
+        patched.setattr(os, "environ", told | {"PYTHONDONTWRITEBYTECODE": "1"})
         dev.set_environment()
+        assert "PYTHONDONTWRITEBYTECODE" not in os.environ  # each process would compile all anew
         assert os.environ["NO_PROXY"].split(",")[:2] == ["intra.example", "127.0.0.1"]
         assert "localhost" in os.environ["no_proxy"]
         assert os.environ["UV_DEFAULT_INDEX"] == "http://x"
