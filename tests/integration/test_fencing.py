@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from headrace.cli.localkafka import LocalKafka
 from headrace.schemas.journal import Claim, ProcessId, SessionId, encode
+from support.commits import all_committed
 from support.direct import Direct
 from support.eventually import eventually
 from support.http_client import Client
@@ -98,6 +99,8 @@ async def test_a_journal_that_is_created_anew_is_read_from_its_beginning(
     before = [await Direct.send(pair, partition=n % PARTITIONS) for n in range(PARTITIONS)]
     for request in before:
         await request.outcome()
+    # Else only the journal, which goes now, knows that they are done.
+    await eventually(lambda: all_committed(pair))
     for dispatcher in pair.stack.dispatchers:
         dispatcher.terminate()
         await dispatcher.wait()

@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from headrace.cli.localkafka import LocalKafka
+from support.commits import committed
 from support.direct import Direct
 from support.eventually import eventually
 from support.installation import Installation, chat, header, installation
@@ -30,20 +31,6 @@ async def running(
         overlay={"dispatcher": {"park_after_s": 1, "park_behind": BEHIND, "drain_s": 3}},
     ) as one:
         yield one
-
-
-async def committed(running: Installation) -> int:
-    """Position of the lane's first partition."""
-    topics = running.topics
-    tp = TopicPartition(topics.requests("standard"), 0)
-    admin = AIOKafkaAdminClient(bootstrap_servers=running.bootstrap)
-    await admin.start()
-    try:
-        group = topics.dispatch_group("standard")
-        found = await admin.list_consumer_group_offsets(group, partitions=[tp])
-    finally:
-        await admin.close()
-    return int(found[tp].offset)
 
 
 async def parked_copies(running: Installation) -> dict[bytes, bytes | None]:
