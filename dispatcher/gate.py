@@ -6,7 +6,7 @@ A shell around `credits`, `costs` and `routes`: it has the clock and tells the m
 from collections.abc import Callable, Mapping
 
 from headrace.dispatcher.breakers.board import Breakers
-from headrace.dispatcher.costs import Costs
+from headrace.dispatcher.costs import Costs, Used
 from headrace.dispatcher.credits import Credits, Promise
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
@@ -25,8 +25,7 @@ from headrace.schemas.bounds import Unbounded
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
 from headrace.schemas.journal import ProcessId
-from headrace.schemas.limits import Flow
-from headrace.schemas.names import DeploymentName
+from headrace.schemas.names import DeploymentName, ModelName
 from headrace.schemas.settings import Limit, Verb
 
 
@@ -108,7 +107,9 @@ class Gatekeeper:
             record = waiting.record
             cost = self._costs.estimate(waiting.model, record.tenant, waiting.endpoint, record.body)
             if isinstance(cost, Unbounded):
-                if self._bounded(waiting):
+                if any(
+                    self._governed.bounds_tokens(flow) for _, flow in self.routes.flows(waiting)
+                ):
                     return Fail(Code.REQUEST_UNBOUNDED, cost.value)
                 # Only limits that are tried out, or those of others, see it.
                 cost = self._costs.expected(
@@ -130,15 +131,6 @@ class Gatekeeper:
     def counts_tokens(self, waiting: Waiting) -> bool:
         """Whether tokens of its model are limited."""
         return waiting.model in self._governed.counting
-
-    def _bounded(self, waiting: Waiting) -> bool:
-        """Whether a limit on tokens holds this request at any deployment."""
-        tenant = waiting.record.tenant
-        key = self._governed.key(tenant, waiting.record.key_name)
-        return any(
-            self._governed.bounds_tokens(Flow(one.name, waiting.lane, tenant, key))
-            for one in self._seats.of(waiting.model)
-        )
 
     def waited_for(self) -> list[DeploymentName]:
         """Deployments that requests with a flow wait for."""
@@ -204,9 +196,7 @@ class Gatekeeper:
             used = self._costs.guess(model, tenant, promise.units, end.text, whole=whole)
         if used is None:
             return
-        self.credits.settle(promise, used, self._mono_ms())
-        if promise.ticket is not None:
-            self._metrics.tokens.settled(model, promise.units, used, told=told is not None)
+        self._took(promise, model, used, told=told is not None)
         if told is not None and whole and waiting.cost is not None:
             self._costs.used(model, tenant, waiting.cost, told, end.text.size)
 
@@ -215,13 +205,16 @@ class Gatekeeper:
         model, tenant = waiting.model, waiting.record.tenant
         used = self._costs.guess(model, tenant, promise.units, end.text, whole=False)
         if used is not None:
-            self.credits.settle(promise, used, self._mono_ms())
-            if promise.ticket is not None:
-                self._metrics.tokens.settled(model, promise.units, used, told=False)
+            self._took(promise, model, used, told=False)
 
     def close(self, promise: Promise) -> None:
         """See `Gate.close`."""
         self.credits.close(promise, self._mono_ms())
+
+    def _took(self, promise: Promise, model: ModelName, used: Used, *, told: bool) -> None:
+        self.credits.settle(promise, used, self._mono_ms())
+        if promise.ticket is not None:
+            self._metrics.tokens.settled(model, promise.units, used, told=told)
 
     def _mono_ms(self) -> int:
         return int(self._clock.monotonic() * 1000)

@@ -82,11 +82,15 @@ class Routes:
             self._put(waiting, best, now_ms)
             self._flows.push(waiting)
 
-    def _choices(self, waiting: Waiting) -> Iterator[Choice]:
+    def flows(self, waiting: Waiting) -> Iterator[tuple[DeploymentConfig, Flow]]:
+        """The deployments of its model, and the flow that it would have at each."""
         tenant = waiting.record.tenant
         key = self._governed.key(tenant, waiting.record.key_name)
         for one in self._seats.of(waiting.model):
-            flow = Flow(one.name, waiting.lane, tenant, key)
+            yield one, Flow(one.name, waiting.lane, tenant, key)
+
+    def _choices(self, waiting: Waiting) -> Iterator[Choice]:
+        for one, flow in self.flows(waiting):
             fitted = self._governed.fitted(flow, waiting.cost)
             if fitted is not None:
                 yield one, flow, fitted
