@@ -5,9 +5,9 @@ a call that was not made or from another deployment, has its place again.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from headrace.dispatcher.turns import Turns
 from headrace.dispatcher.waiting import Waiting
@@ -17,6 +17,7 @@ from headrace.schemas.names import DeploymentName, LaneName
 LOOKED_AT: Final = 16
 """So many requests of each flow are looked at: as many as the owner is told of."""
 Queues = dict[Flow, deque[Waiting]]
+Key = TypeVar("Key", bound=Hashable)
 
 
 class FlowQueues:
@@ -89,12 +90,8 @@ class FlowQueues:
         """Take out every request that meets `condition`."""
         taken: list[Waiting] = []
         for flow, queues in list(self._all()):
-            out = [waiting for waiting in queues[flow] if condition(waiting)]
+            out = take_out(queues, flow, condition)
             if out:
-                gone = set(map(id, out))
-                queues[flow] = deque(w for w in queues[flow] if id(w) not in gone)
-                if not queues[flow]:
-                    del queues[flow]
                 self._took(flow, len(out))
                 taken += out
         return taken
@@ -135,6 +132,19 @@ def _flow_of(waiting: Waiting) -> Flow:
     if waiting.flow is None:
         raise ValueError("a request that waits for credits has a flow")
     return waiting.flow
+
+
+def take_out(
+    queues: dict[Key, deque[Waiting]], key: Key, condition: Callable[[Waiting], bool]
+) -> list[Waiting]:
+    """Take what meets `condition` out of the queue of `key`; an empty queue goes, too."""
+    out = [waiting for waiting in queues[key] if condition(waiting)]
+    if out:
+        gone = set(map(id, out))
+        queues[key] = deque(waiting for waiting in queues[key] if id(waiting) not in gone)
+        if not queues[key]:
+            del queues[key]
+    return out
 
 
 def insert(queue: deque[Waiting], waiting: Waiting) -> None:

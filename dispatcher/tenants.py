@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
-from headrace.dispatcher.flows import insert
+from headrace.dispatcher.flows import insert, take_out
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.names import Tenant
 
@@ -58,17 +58,9 @@ class TenantQueues:
     def take(self, condition: Callable[[Waiting], bool]) -> list[Waiting]:
         """Take out every request that meets `condition`."""
         taken: list[Waiting] = []
-        for tenant, queue in list(self._queues.items()):
-            out = [waiting for waiting in queue if condition(waiting)]
-            if not out:
-                continue
-            taken += out
-            gone = set(map(id, out))
-            kept = deque(waiting for waiting in queue if id(waiting) not in gone)
-            if kept:
-                self._queues[tenant] = kept
-            else:
-                del self._queues[tenant]
+        for tenant in list(self._queues):
+            taken += take_out(self._queues, tenant, condition)
+            if tenant not in self._queues:
                 self._left.pop(tenant, None)
         return taken
 
