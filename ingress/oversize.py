@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from headrace.ingress.refusal import Refusal
 from headrace.schemas.bounds import Cost, Unbounded, bound, most_answer
-from headrace.schemas.config.limits import Limits
 from headrace.schemas.config.model import Config
+from headrace.schemas.config.scopes import limits_of
 from headrace.schemas.errors import Code
 from headrace.schemas.names import ModelName
 from headrace.schemas.outlook import ScopeOutlook
@@ -36,7 +36,7 @@ class Oversize:
             if one.model in self._hard:
                 names = (f"pool {one.limits.pool}", f"model {one.model}", str(one.name))
                 self._places[one.model].append(names)
-        self._shadow = {name for name, limits in _limits(config) if limits.shadow}
+        self._shadow = {name for name, limits in limits_of(config).items() if limits.shadow}
         self._caps: dict[str, _Caps] = {}
 
     def take(self, scopes: Iterable[ScopeOutlook]) -> None:
@@ -74,12 +74,3 @@ def _fits(cost: Cost, caps: _Caps) -> bool:
 def _caps(scope: ScopeOutlook) -> _Caps:
     known = {one.dimension: one.limit for one in scope.levels if one.learned is None}
     return _Caps(*(known.get(name) for name in ("input_tokens", "output_tokens", "total_tokens")))
-
-
-def _limits(config: Config) -> Iterable[tuple[str, Limits]]:
-    yield from ((f"pool {name}", one.limits) for name, one in config.pools.items())
-    yield from ((f"model {name}", one.limits) for name, one in config.models.items())
-    yield from ((one.name, one.limits) for one in config.deployments)
-    for tenant, said in config.tenants.items():
-        yield f"tenant {tenant}", said.limits
-        yield from ((f"key {tenant}/{name}", key.limits) for name, key in said.limited_keys.items())

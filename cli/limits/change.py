@@ -6,13 +6,14 @@ import msgspec
 
 from headrace.cli.dlq.when import shown
 from headrace.cli.settings.errors import Refused
-from headrace.dispatcher.governor.changed import amounts, changed, limits_of
+from headrace.dispatcher.governor.changed import changed
 from headrace.schemas.config.errors import did_you_mean
 from headrace.schemas.config.finding import Finding
 from headrace.schemas.config.keypath import KeyPath
 from headrace.schemas.config.limit_agreement import limits_agree
 from headrace.schemas.config.limits import SHARED, Limits
 from headrace.schemas.config.model import Config
+from headrace.schemas.config.scopes import amounts, limits_of
 from headrace.schemas.names import KeyName, Tenant
 from headrace.schemas.settings import FOREVER_MS, Limit
 

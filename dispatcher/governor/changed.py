@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from headrace.schemas.config.limits import SHARED, Limits
 from headrace.schemas.config.model import (
     Config,
     DeploymentConfig,
@@ -12,6 +11,7 @@ from headrace.schemas.config.model import (
     PoolConfig,
     TenantConfig,
 )
+from headrace.schemas.config.scopes import amounts
 from headrace.schemas.names import Tenant
 from headrace.schemas.settings import Limit
 
@@ -37,22 +37,6 @@ def changed(config: Config, limits: Mapping[str, Limit]) -> Config:
             },
         }
     )
-
-
-def limits_of(config: Config) -> dict[str, Limits]:
-    """The limits of each scope that has some, by the governor's names."""
-    found: dict[str, Limits] = {f"pool {name}": one.limits for name, one in config.pools.items()}
-    found |= {f"model {name}": one.limits for name, one in config.models.items()}
-    found |= {str(one.name): one.limits for one in config.deployments}
-    found |= {f"tenant {name}": one.limits for name, one in config.tenants.items()}
-    for tenant, one in config.tenants.items():
-        found |= {f"key {tenant}/{name}": key.limits for name, key in one.limited_keys.items()}
-    return {name: limits for name, limits in found.items() if any(amounts(limits).values())}
-
-
-def amounts(limits: Limits) -> dict[str, int | None]:
-    """By the names of the configuration."""
-    return {name: getattr(limits, name) for name in SHARED}
 
 
 def _with_keys(tenant: Tenant, one: TenantConfig, limits: Mapping[str, Limit]) -> TenantConfig:
