@@ -11,28 +11,23 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
-from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.kafka.closing import end_consumer, has_died, is_started, rejoin_where_stuck
 from headrace.dispatcher.kafka.commits import Commits
 from headrace.dispatcher.kafka.ends import end_of
 from headrace.dispatcher.kafka.groups import Group, group_consumer
 from headrace.dispatcher.kafka.journals import JournalWriter
+from headrace.dispatcher.kafka.reading import Reading, Records
 from headrace.dispatcher.kafka.takeover import Takeover
 from headrace.dispatcher.tenure import Tenure
 from headrace.schemas.config.model import Config
 from headrace.telemetry.logs import Log
 
-_POLL_MS = 100
-_MAX_RECORDS = 500
 _PAUSE_S = 0.5
 _CERTAIN_S = 2.0
 _RECLAIM_S = 1.0
 """A late claimant learns from the group within two heartbeats that it is none any more."""
-_NOTHING = TopicPartition("", 0)
-"""`getmany` of this gives no record, and tells errors."""
 
-Records = list["ConsumerRecord[bytes, bytes]"]
 Sink = Callable[[Tenure, Records], None]
 
 
@@ -77,6 +72,7 @@ class Source(ConsumerRebalanceListener):
         self._settled.set()
         self._reclaim_s = 0.0
         self._consumer = group_consumer(config, group)
+        self._reading = Reading(self._consumer)
         self._commits = Commits(self._consumer, group.name, log)
 
     async def start(self) -> None:
@@ -119,10 +115,7 @@ class Source(ConsumerRebalanceListener):
                 continue
             assignment = self.rebalances
             try:
-                # Asked without a partition too: only so does aiokafka join again after an error.
-                batches = await self._consumer.getmany(
-                    *(opened or (_NOTHING,)), timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
-                )
+                batches = await self._reading.read(opened)
             except (KafkaError, IllegalStateError) as error:
                 self._log.warning("kafka_read_failed", group=self.group, code=type(error).__name__)
                 # Records that were read before the error, in the same batch, are lost to us.

@@ -16,6 +16,8 @@ from headrace.schemas.names import LaneName
 
 BURY_S = 0.25
 """How often calls of dead processes are looked for."""
+MOST_ARRIVED = 500
+"""Records that nobody has polled, beyond which no more are read."""
 
 Arrivals = list[tuple[Tenure, Sequence[SourceRecord]]]
 
@@ -41,6 +43,8 @@ class AllSources:
         self._snap_s = snap_s
         self._sources: list[Source] = []
         self._inbox: Arrivals = []
+        self._arrived = 0
+        """Records in the inbox."""
         self._held: Arrivals = []
         self._waiter: Future[None] | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -53,9 +57,15 @@ class AllSources:
         """Poll this consumer too."""
         self._sources.append(source)
 
+    @property
+    def full(self) -> bool:
+        """Whether what has arrived must be polled before more is read."""
+        return self._arrived >= MOST_ARRIVED
+
     def arrived(self, tenure: Tenure, records: Sequence[SourceRecord]) -> None:
         """Records of a consumer; called from the loop's thread."""
         self._inbox.append((tenure, records))
+        self._arrived += len(records)
         self.wake()
 
     def freed(self, tenure: Tenure, records: Sequence[SourceRecord]) -> None:
@@ -76,7 +86,7 @@ class AllSources:
             finally:
                 alarm.cancel()
                 self._waiter = None
-        arrivals, self._inbox = self._inbox, []
+        arrivals, self._inbox, self._arrived = self._inbox, [], 0
         return arrivals
 
     def held(self) -> Arrivals:

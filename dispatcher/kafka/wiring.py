@@ -188,7 +188,7 @@ class Wiring:
                 takeover=takeover,
                 journals=self.journals,
                 sink=self.sources.arrived,
-                room=reader.room,
+                room=lambda tenure: not self.sources.full and reader.room(tenure),
                 revoked=reader.revoked,
                 log=self._log,
             )

@@ -47,6 +47,8 @@ class Consumer:
         self._rejoin = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._generation = 0
+        self._fetched = False
+        """Whether there is more of what the last read took from: that is handed out without a pause."""
         self._changed: asyncio.Future[None] | None = None
         self._coordinator = self._fetcher = None
         self._client = _Client()
@@ -131,7 +133,8 @@ class Consumer:
             if self._broker.loop.time() >= self._broker.down_until and any(
                 len(self._broker.logs[p]) > self._positions[p] for p in wanted
             ):
-                await asyncio.sleep(self._broker.rng.uniform(0.0002, self._lag_s))
+                if not self._fetched:
+                    await asyncio.sleep(self._broker.rng.uniform(0.0002, self._lag_s))
                 if generation == self._generation:
                     return self._take(wanted, max_records or 500)
                 continue
@@ -163,6 +166,7 @@ class Consumer:
                 most -= len(records)
             if most <= 0:
                 break
+        self._fetched = most <= 0
         return found
 
     async def _arrival(self, wanted: list[TopicPartition], until: float) -> None:
