@@ -10,7 +10,7 @@ FARTHEST_S = 300
 class BreakerPolicy:
     """The defaults suit calls of seconds at a few to some hundred a second."""
 
-    window_s: int = 5
+    window_s: int = 4
     least_calls: int = 10
     failing_share: float = 0.5
     stall_s: int = 30
