@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 _POLL_MS = 100
-AT_ONCE = 100
+AT_ONCE = 32
 """Records that one read returns."""
 _NOTHING = TopicPartition("", 0)
 """`getmany` of this gives no record, and tells errors."""
