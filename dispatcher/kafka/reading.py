@@ -38,6 +38,6 @@ class Reading:
             batches = await self._consumer.getmany(
                 *(partitions or (_NOTHING,)), timeout_ms=_POLL_MS, max_records=AT_ONCE
             )
-        if sum(map(len, batches.values())) >= AT_ONCE:
+        if self._had_turn or sum(map(len, batches.values())) >= AT_ONCE:
             self._had_turn.update(batches)
         return batches

@@ -69,6 +69,16 @@ async def test_what_has_nothing_more_gives_its_turn_away() -> None:
     ]
 
 
+async def test_a_backlog_is_not_kept_waiting_by_what_trickles_in() -> None:
+    fetched = Fetched([1_000, 1, 1])
+    one = reading(fetched)
+    read = [await counts(one, PLACES)]
+    for _ in range(3):
+        fetched.left[PLACES[1]] = fetched.left[PLACES[2]] = 1
+        read.append(await counts(one, PLACES))
+    assert read == [[AT_ONCE, 0, 0], [0, 1, 1], [AT_ONCE, 0, 0], [0, 1, 1]]
+
+
 async def test_nothing_waits_for_a_turn_when_a_partition_has_no_room() -> None:
     one = reading(Fetched([1_000, 1_000, 0]))
     assert await counts(one, PLACES[:1]) == [AT_ONCE, 0, 0]
