@@ -1,6 +1,7 @@
 """`headrace dlq` on a real Kafka: what it shows, what it writes, what it deletes, what it refuses."""
 
 from collections.abc import AsyncIterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -83,32 +84,35 @@ async def test_a_file_that_cannot_be_written_is_a_wrong_argument(
 
 
 BINARY = [
-    ("ce_id", b"r1"),
     ("x", b"\x00\xff\xfe"),
     ("a", b""),
     ("x", b"again"),
     ("null", None),
     ("\u00fcml", b"1"),
-    ("headrace-deadline-ms", b"5"),
 ]
 
 
-@pytest.mark.parametrize("key", [None, b"", b"\x00key\xff"])
-@pytest.mark.parametrize("value", [BODY, b"", None])
-async def test_a_replay_is_the_first_record_byte_for_byte(
-    desk: Desk, key: bytes | None, value: bytes | None
-) -> None:
-    await desk.bury("r1", headers=BINARY, key=key, value=value)
-    (row,) = await desk.rows("replay", "r1")
-    assert (row["topic"], row["replayed_as"]) == (desk.topics.requests("standard"), "r1")
-    (record,) = await desk.dump(desk.topics.requests("standard"))
-    assert (record.key, record.value, record.partition) == (key, value, 1)
-    assert record.timestamp is not None
-    *own, deadline, replays = record.headers
-    assert own == BINARY[:-1]
-    assert deadline[0] == "headrace-deadline-ms"
-    assert abs(int(deadline[1]) - record.timestamp - 60_000) < 5_000
-    assert replays == ("headrace-replays", b"1")
+async def test_a_replay_is_the_first_record_byte_for_byte(desk: Desk) -> None:
+    pairs = product([None, b"", b"\x00key\xff"], [BODY, b"", None])
+    letters = {f"r{number}": pair for number, pair in enumerate(pairs)}
+    for offset, (name, (key, value)) in enumerate(letters.items()):
+        headers = [("ce_id", name.encode()), *BINARY, ("headrace-deadline-ms", b"5")]
+        await desk.bury(name, headers=headers, key=key, value=value, offset=offset)
+    rows = await desk.rows("replay", *letters)
+    lane = desk.topics.requests("standard")
+    assert {(row["topic"], row["replayed_as"]) for row in rows} == {
+        (lane, name) for name in letters
+    }
+    records = {record.headers[0][1].decode(): record for record in await desk.dump(lane)}
+    assert records.keys() == letters.keys()
+    for name, record in records.items():
+        assert (record.key, record.value, record.partition) == (*letters[name], 1)
+        assert record.timestamp is not None
+        _id, *own, deadline, replays = record.headers
+        assert own == BINARY
+        assert deadline[0] == "headrace-deadline-ms"
+        assert abs(int(deadline[1]) - record.timestamp - 60_000) < 5_000
+        assert replays == ("headrace-replays", b"1")
 
 
 async def test_what_was_replayed_is_left_out_until_it_is_wanted_again(desk: Desk) -> None:
