@@ -4,7 +4,7 @@ transaction. Blocking; `write` is for a thread of its own, `read` and its kin fo
 How it works. WAL lets the loop read while the thread writes, each with a connection of its own. The
 upserts say in SQL what `Pieces.after` and `known.first` say in Python, so nothing is read before it is
 written. Many rows go into one statement: Python's lock is given up once a statement, and on a busy
-process each time it is asked back costs up to the interpreter's switch interval (5 ms).
+process each time it is asked back costs up to the interpreter's switch interval (`telemetry.garbage`).
 """
 
 import sqlite3

@@ -123,7 +123,9 @@ def exchanged(port: int, request: bytes, before: bytes = b"") -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(before)
         while before and not answer.endswith(b"}"):
-            answer += connection.recv(65_536)
+            part = connection.recv(65_536)
+            assert part, f"the connection was closed after {answer!r}"
+            answer += part
         with contextlib.suppress(ConnectionError):
             connection.sendall(request)
         with contextlib.suppress(ConnectionError):

@@ -103,7 +103,9 @@ async def test_a_replay_is_the_first_record_byte_for_byte(desk: Desk) -> None:
     assert {(row["topic"], row["replayed_as"]) for row in rows} == {
         (lane, name) for name in letters
     }
-    records = {record.headers[0][1].decode(): record for record in await desk.dump(lane)}
+    dumped = await desk.dump(lane)
+    assert len(rows) == len(dumped) == len(letters)
+    records = {record.headers[0][1].decode(): record for record in dumped}
     assert records.keys() == letters.keys()
     for name, record in records.items():
         assert (record.key, record.value, record.partition) == (*letters[name], 1)
