@@ -16,12 +16,12 @@ from typing import Final
 from headrace.dispatcher.costs import Used
 from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
-from headrace.dispatcher.governor.account import plus
+from headrace.dispatcher.governor.account import minus, plus
 from headrace.dispatcher.governor.holder import Holder, Ticket
 from headrace.dispatcher.governor.queues import TOLD, merged
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
-from headrace.schemas.limits import Command, Flow, Report, Units, Want
+from headrace.schemas.limits import NOTHING, Command, Flow, Report, Units, Want
 
 PASSED_MS: Final = 500
 
@@ -39,6 +39,17 @@ class Promise:
     """Ends its call."""
 
 
+class _Promised:
+    """Of one flow, in the order in which they were made."""
+
+    __slots__ = ("promises", "units")
+
+    def __init__(self) -> None:
+        self.promises: dict[Promise, None] = {}
+        self.units = NOTHING
+        """Theirs together."""
+
+
 class Credits:
     """What one process may spend, and what it asks for."""
 
@@ -54,7 +65,7 @@ class Credits:
         self._holder = holder
         self._flows = flows
         self._seats = seats
-        self._promised: dict[Flow, dict[Promise, None]] = {}
+        self._promised: dict[Flow, _Promised] = {}
         self._seated: set[Promise] = set()
         """Spent, of calls that hold seats."""
         self._shares: dict[Flow, int] = {}
@@ -84,8 +95,9 @@ class Credits:
         flow, units = waiting.flow, waiting.units
         if flow is None:
             return False
-        for promise in self._promised.get(flow, ()):
-            units = plus(units, promise.units)
+        promised = self._promised.get(flow)
+        if promised is not None:
+            units = plus(units, promised.units)
         return self._holder.purse(flow).covers(units)
 
     def promise(self, waiting: Waiting) -> Promise:
@@ -93,7 +105,11 @@ class Credits:
         if waiting.flow is None:
             raise ValueError("a request without a flow needs no credits")
         promise = Promise(waiting.flow, waiting.units, waiting.rank)
-        self._promised.setdefault(waiting.flow, {})[promise] = None
+        promised = self._promised.get(promise.flow)
+        if promised is None:
+            promised = self._promised[promise.flow] = _Promised()
+        promised.promises[promise] = None
+        promised.units = plus(promised.units, promise.units)
         self._asked_ms.pop(promise.flow, None)
         self._touch(promise.flow)
         return promise
@@ -170,10 +186,12 @@ class Credits:
         self.stirred()
 
     def _forget(self, promise: Promise) -> None:
-        others = self._promised.get(promise.flow, {})
-        others.pop(promise, None)
-        if not others:
-            self._promised.pop(promise.flow, None)
+        promised = self._promised.get(promise.flow)
+        if promised is not None and promise in promised.promises:
+            del promised.promises[promise]
+            promised.units = minus(promised.units, promise.units)
+            if not promised.promises:
+                del self._promised[promise.flow]
         self._touch(promise.flow)
 
     def _share_out(self) -> None:
@@ -203,7 +221,8 @@ class Credits:
                 self._holder.want(flow, self._wants(flow), now_ms, self._flows.length(flow))
 
     def _wants(self, flow: Flow) -> list[Want]:
-        sizes = [(one.rank, one.units) for one in self._promised.get(flow, ())]
+        promised = self._promised.get(flow)
+        sizes = [(one.rank, one.units) for one in promised.promises] if promised else []
         if flow.deployment in self._seats.closed:
             return merged(sizes)
         first = self._flows.first(flow, TOLD)

@@ -60,8 +60,7 @@ class FlowQueues:
         ready: dict[LaneName, tuple[Flow, int]] = {}
         for lane, queues in self._queues.get(deployment, {}).items():
             for flow, queue in queues.items():
-                heads = enumerate(islice(queue, LOOKED_AT))
-                at = next((number for number, one in heads if lets(one)), None)
+                at = _first(queue, lets)
                 if at is not None and covered(queue[at]):
                     ready[lane] = flow, at
                     break
@@ -132,6 +131,12 @@ def _flow_of(waiting: Waiting) -> Flow:
     if waiting.flow is None:
         raise ValueError("a request that waits for credits has a flow")
     return waiting.flow
+
+
+def _first(queue: deque[Waiting], lets: Callable[[Waiting], bool]) -> int | None:
+    if lets(queue[0]):
+        return 0
+    return next((at for at, one in enumerate(islice(queue, LOOKED_AT)) if lets(one)), None)
 
 
 def take_out(

@@ -37,6 +37,7 @@ class Governed:
             if any(map(_counts_tokens, (*self._common[one.name], *shares)))
         )
         """Models of which tokens are limited somewhere."""
+        self._seats = any(scope.caps.seats is not None for scope in scopes)
         self._lanes = {name: lane.reserve for name, lane in config.lanes.items()}
         self._reserving = {name: one.reserve for name, one in config.tenants.items()}
         self._reserved = sum(self._lanes.values()) + sum(self._reserving.values())
@@ -47,7 +48,7 @@ class Governed:
 
     def seated(self, flow: Flow) -> bool:
         """Whether calls of `flow` are limited in their number at a time."""
-        return any(caps.seats is not None for caps in self._caps(flow))
+        return self._seats and any(caps.seats is not None for caps in self._caps(flow))
 
     def bounds_tokens(self, flow: Flow) -> bool:
         """Whether tokens of `flow` are limited, and not only tried out."""

@@ -8,11 +8,11 @@ begins with nothing. So a dispatcher that is cut off spends what it has in hand 
 No I/O. `now_ms` is monotonic, and runs on while the machine is suspended.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from headrace.dispatcher.governor.epochs import Epochs
 from headrace.dispatcher.governor.purse import Purse
+from headrace.dispatcher.governor.queues import total
 from headrace.dispatcher.governor.timing import MILLION, Timing
 from headrace.schemas.journal import ProcessId, SessionId
 from headrace.schemas.limits import Command, End, Flow, Grants, Report, SessionGrant, Units, Want
@@ -23,8 +23,7 @@ URGENT_MS: Final = 20
 """Reports of what others wait for follow one another no closer than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A request whose credits are spent: it may be sent now."""
 
     session: SessionId
@@ -77,10 +76,11 @@ class Holder:
         """The first requests of the flow's queue, in the order they are to be sent; `queued`: of so many."""
         purse = self._purse(flow, now_ms)
         purse.queued = queued
+        short = bool(queue) and not purse.covers(total(queue))
+        self._urgent = self._urgent or (short and not purse.short)
+        purse.short = short
         if queue == purse.queue:
             return
-        if not purse.queue and not purse.covers(Units(1, queue[0].input, queue[0].output)):
-            self._urgent = True
         if not queue:
             purse.idle_ms = now_ms
         purse.queue = queue
@@ -94,7 +94,7 @@ class Holder:
             return None
         self._changed = True
         # What others wait for is in the ledger's window from its report on: no time is to be lost.
-        self._urgent = self._urgent or bool(purse.queue)
+        self._urgent = self._urgent or purse.short
         return Ticket(self._session, flow, purse.spend(units, now_ms), units)
 
     def settle(self, ticket: Ticket, tokens_in: int, tokens_out: int, now_ms: int) -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from headrace.dispatcher.governor.account import greater, minus, plus
+from headrace.dispatcher.governor.queues import total
 from headrace.schemas.limits import NOTHING, Flow, FlowGrant, FlowReport, Refund, Units, Want
 
 LONG_MS: Final = 60_000
@@ -22,6 +23,7 @@ class Purse:
         "queue",
         "queued",
         "renounced",
+        "short",
         "size",
         "sought",
         "spent",
@@ -34,6 +36,8 @@ class Purse:
         self.queue: list[Want] = []
         self.queued = 0
         """Requests in all, of which `queue` has the first."""
+        self.short = False
+        """Whether credits in hand did not cover `queue` when either of them last grew."""
         self.size = NOTHING
         """Of the request that was sent last."""
         self.used_ms: int | None = None
@@ -81,6 +85,7 @@ class Purse:
         if granted == self.granted:
             return False
         self.granted = granted
+        self.short = self.short and not self.covers(total(self.queue))
         self.idle_ms = now_ms
         return True
 

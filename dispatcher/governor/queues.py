@@ -26,6 +26,16 @@ def merged(sizes: Iterable[tuple[int, Units]]) -> list[Want]:
     return wants
 
 
+def total(wants: Iterable[Want]) -> Units:
+    """What they take together."""
+    requests = tokens_in = tokens_out = 0
+    for want in wants:
+        requests += want.count
+        tokens_in += want.count * want.input
+        tokens_out += want.count * want.output
+    return Units(requests, tokens_in, tokens_out)
+
+
 class Session:
     """One life of a dispatcher's credits, as the owner knows it. Times are the log's."""
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from headrace.dispatcher.credits import Credits
-from headrace.dispatcher.kafka.follower import EAGER, Follower
+from headrace.dispatcher.kafka.follower import INSTANT, Follower
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Clock
 from headrace.schemas.config.model import KafkaConfig
@@ -49,8 +49,7 @@ class CreditChannel:
         self._woken = woken
         self._metrics = metrics
         self._log = log
-        # Eager: requests wait for what it reads.
-        self._follower = Follower(kafka, f"{name}-credits", log, pace=EAGER)
+        self._follower = Follower(kafka, f"{name}-credits", log, pace=INSTANT)
         self._lapses = 0
 
     async def start(self) -> None:

@@ -44,6 +44,8 @@ EAGER = Pace(1, 10, backoff_ms=10)
 """Reads at once whatever there is; for short readings, which somebody waits for."""
 PROMPT = Pace(1, 500, poll_ms=500, rest_s=0.03)
 """A record that comes alone is read at once; nothing is asked for while there is nothing."""
+INSTANT = PROMPT._replace(rest_s=0.0)
+"""The same, where somebody waits for each record."""
 STEADY = PROMPT._replace(rest_s=0.1)
 """The same, where what comes next may wait: a third of the round trips."""
 

@@ -10,6 +10,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
+from headrace.dispatcher.governor.holder import URGENT_MS
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
 from headrace.dispatcher.ports import Clock
 from headrace.dispatcher.reports import Reports
@@ -19,6 +20,10 @@ from headrace.telemetry.logs import Log
 
 MOST_UNACKED: Final = 4
 """Reports on their way to Kafka; beyond it they are dropped."""
+APART_S: Final = URGENT_MS / 1000
+"""Between two reports at least, whatever happens meanwhile."""
+LOOK_S: Final = 0.005
+"""Between two looks at whether one is due: many calls begin and end in it."""
 END_S: Final = 2.0
 """How long the last report is waited for: without it the governor counts credits until they lapse."""
 
@@ -58,11 +63,13 @@ class ReportChannel:
             mono_ms, now_ms = self._mono_ms(), self._clock.now_ms()
             left_ms = self._reports.left_ms(mono_ms, now_ms)
             if left_ms > 0:
-                await self._stirred_within(left_ms / 1000)
+                await asyncio.sleep(min(LOOK_S, left_ms / 1000))
+                await self._stirred_within(left_ms / 1000 - LOOK_S)
                 continue
             report = self._reports.report(mono_ms, now_ms)
             if report is not None:
                 await self._send(report)
+            await asyncio.sleep(APART_S)
 
     async def _stirred_within(self, seconds: float) -> None:
         try:

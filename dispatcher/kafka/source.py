@@ -46,6 +46,7 @@ class Source(ConsumerRebalanceListener):
         takeover: Takeover,
         journals: JournalWriter,
         sink: Sink,
+        full: Callable[[], bool],
         room: Callable[[Tenure], bool],
         revoked: Callable[[], None],
         log: Log,
@@ -58,6 +59,7 @@ class Source(ConsumerRebalanceListener):
         self._takeover = takeover
         self._journals = journals
         self._sink = sink
+        self._full = full
         self._room = room
         self._revoked = revoked
         self._log = log
@@ -181,6 +183,8 @@ class Source(ConsumerRebalanceListener):
             suspect = self._suspects.pop()
             if suspect in self.tenures:
                 return [suspect]
+        if self._full():
+            return []
         return [
             tp
             for tp, tenure in self.tenures.items()

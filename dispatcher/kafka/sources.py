@@ -57,7 +57,6 @@ class AllSources:
         """Poll this consumer too."""
         self._sources.append(source)
 
-    @property
     def full(self) -> bool:
         """Whether what has arrived must be polled before more is read."""
         return self._arrived >= MOST_ARRIVED

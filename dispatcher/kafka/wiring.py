@@ -188,7 +188,8 @@ class Wiring:
                 takeover=takeover,
                 journals=self.journals,
                 sink=self.sources.arrived,
-                room=lambda tenure: not self.sources.full and reader.room(tenure),
+                full=self.sources.full,
+                room=reader.room,
                 revoked=reader.revoked,
                 log=self._log,
             )

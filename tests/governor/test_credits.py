@@ -1,5 +1,6 @@
 """An owner and its holders: what may be spent, by whom, and for how long."""
 
+from headrace.dispatcher.governor.holder import URGENT_MS
 from headrace.dispatcher.governor.owner import Owner
 from headrace.dispatcher.governor.tree import Caps, Dimension, Scope, Tree
 from support.credits import Bench
@@ -261,3 +262,20 @@ def test_a_key_has_no_more_than_its_limit_and_its_tenant_the_rest() -> None:
     bench.queue("one", others, (4, 0, 0))
     bench.run(2_000)
     assert (bench.spend_all("one", own), bench.spend_all("one", others)) == (2, 3)
+
+
+def test_what_is_sent_is_told_at_once_only_where_something_waits_for_credits() -> None:
+    bench = Bench(tree(requests=100), "one")
+    holder = bench.holders["one"]
+    bench.queue("one", F, (3, 0, 0))
+    bench.step()
+    holder.report(bench.now)
+    assert bench.spend("one", F) is not None
+    bench.queue("one", F, (2, 0, 0))
+    assert holder.due_ms() == bench.now + TIMING.tick_ms
+    bench.queue("one", F, (3, 0, 0))
+    assert holder.due_ms() == bench.now + URGENT_MS
+    holder.report(bench.now)
+    assert holder.due_ms() > bench.now + URGENT_MS
+    assert bench.spend("one", F) is not None
+    assert holder.due_ms() == bench.now + URGENT_MS

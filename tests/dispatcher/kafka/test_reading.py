@@ -114,9 +114,9 @@ async def test_what_nobody_has_polled_is_bounded_for_all_consumers_together(
 ) -> None:
     lane, other = tenure(), tenure()
     sources.arrived(lane, [Record(offset=n) for n in range(MOST_ARRIVED - 1)])
-    assert not sources.full
+    assert not sources.full()
     sources.arrived(other, [Record(offset=0)])
-    assert sources.full
+    assert sources.full()
     arrivals = await sources.poll(0)
     assert [len(records) for _, records in arrivals] == [MOST_ARRIVED - 1, 1]
-    assert not sources.full
+    assert not sources.full()
