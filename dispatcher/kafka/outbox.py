@@ -35,6 +35,8 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 512 * 1024
 """All answers of an ingress go to one partition, and a full batch makes its writers wait: with aiokafka's
 16 KiB and one request in flight, 200 streams carried 70 % of their tokens."""
+LOOK_UP_MORE_S = 2.0
+"""aiokafka itself gives up a topic that it does not find after one time-out of a request."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -72,6 +74,7 @@ class Outbox:
         self._broken: AIOKafkaProducer | None = None
         """The producer that was seen to refuse records for good."""
         self._mending = asyncio.Lock()
+        self._look_up_s = kafka.request_timeout_s + LOOK_UP_MORE_S
 
     async def start(self) -> None:
         """Connect. Raises `KafkaError` when no broker answers."""
@@ -154,18 +157,23 @@ class Outbox:
         headers: Headers | None,
         partition: int | None,
     ) -> "Future[RecordMetadata]":
-        if partition is not None:
-            known = producer.client.cluster.partitions_for_topic(topic)
-            if known is None or partition not in known:
-                await self._look_up(producer, topic, partition)
+        known = producer.client.cluster.partitions_for_topic(topic)
+        if known is None or (partition is not None and partition not in known):
+            try:
+                async with asyncio.timeout(self._look_up_s):
+                    await self._look_up(producer, topic, partition)
+            except TimeoutError:
+                # aiokafka would wait for ever where the producer is replaced meanwhile.
+                raise UnknownTopicOrPartitionError(topic) from None
         ack: Future[RecordMetadata] = await producer.send(
             topic, value, key=key, partition=partition, headers=headers
         )
         return ack
 
-    async def _look_up(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    async def _look_up(self, producer: AIOKafkaProducer, topic: str, partition: int | None) -> None:
         """What the producer knows may be minutes old: the topic may have grown since."""
-        if partition in await producer.partitions_for(topic):
+        known = await producer.partitions_for(topic)
+        if partition is None or partition in known:
             return
         if not await producer.client.force_metadata_update():
             raise KafkaConnectionError(f"no broker tells about {topic}")

@@ -5,10 +5,16 @@ clients were told 503 long ago. Its own `stop` waits for them. `abandon` forgets
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import RecordMetadata
 
@@ -18,6 +24,8 @@ from headrace.schemas.topics import RECORD_BYTES
 
 BATCH_BYTES = 1_000_000
 """Larger than the usual backlog of a partition: `send` waits only when one is full."""
+LOOK_UP_S = 2.0
+"""How long a topic is looked for that was there and is not any more."""
 
 
 class Producer(AIOKafkaProducer):
@@ -48,15 +56,30 @@ class Producer(AIOKafkaProducer):
 
         async def start(self) -> None: ...
 
-        async def send(  # type: ignore[override]  # without what this room never says
-            self,
-            topic: str,
-            value: bytes | None,
-            *,
-            key: bytes,
-            partition: int | None = None,
-            headers: list[tuple[str, bytes]],
-        ) -> asyncio.Future[RecordMetadata]: ...
+    async def send(  # type: ignore[override]  # without what this room never says
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes,
+        partition: int | None = None,
+        headers: list[tuple[str, bytes]],
+    ) -> asyncio.Future[RecordMetadata]:
+        """Hand a record over; the future is its ack. Raises `KafkaError`.
+
+        A topic that the metadata lack, as one that was deleted, is looked up, but not for long: aiokafka
+        would wait for it for ever where the producer is abandoned meanwhile.
+        """
+        sent: Coroutine[Any, Any, asyncio.Future[RecordMetadata]] = super().send(  # type: ignore[no-untyped-call]
+            topic, value, key=key, partition=partition, headers=headers
+        )
+        if self.partitions_of(topic):
+            return await sent
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                return await sent
+        except TimeoutError:
+            raise UnknownTopicOrPartitionError(topic) from None
 
     @property
     def dead(self) -> bool:

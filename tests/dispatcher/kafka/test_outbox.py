@@ -89,3 +89,17 @@ async def test_a_producer_that_died_is_replaced_also_where_records_are_only_post
         refused = await asyncio.gather(outbox.post(topic, b"refused"), return_exceptions=True)
         assert isinstance(refused[0], OutOfOrderSequenceNumber)
         assert (await (await outbox.post(topic, b"after"))).offset == 1
+
+
+async def test_a_topic_that_is_not_found_is_not_waited_for_when_the_producer_is_replaced(
+    kafka: LocalKafka,
+) -> None:
+    """aiokafka looks for it for ever, once its client is closed."""
+    async with open_outbox(kafka.bootstrap) as (outbox, topic):
+        posting = asyncio.create_task(outbox.post(f"{topic}.not", b"v", partition=0))
+        await asyncio.sleep(0)
+        await outbox._mend(outbox._open_producer())
+        async with asyncio.timeout(30):
+            ends = await asyncio.gather(posting, return_exceptions=True)
+        assert isinstance(ends[0], KafkaError), ends
+        await outbox.send(topic, b"after it")
