@@ -58,7 +58,7 @@ class _Sending:
         self.size = len(record.body) + HEADER_BYTES
         self.sent_at = sent_at
         self.task: Task[object] | None = None
-        """The task that is inside `send`, where that may wait: only a full batch makes it wait."""
+        """The task that is inside `send`, where that may wait for long: only a full batch makes it do so."""
         self.overdue = False
 
     def acked(self, ack: "Future[RecordMetadata]") -> None:
