@@ -9,6 +9,7 @@ Where the governor hands out seats, a credit in hand is a seat that nobody else 
 nothing is asked for, and calls whose seats went to others are cut. `now_ms` is monotonic.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -65,7 +66,7 @@ class Credits:
         self._holder = holder
         self._flows = flows
         self._seats = seats
-        self._promised: dict[Flow, _Promised] = {}
+        self._promised: defaultdict[Flow, _Promised] = defaultdict(_Promised)
         self._seated: set[Promise] = set()
         """Spent, of calls that hold seats."""
         self._shares: dict[Flow, int] = {}
@@ -105,9 +106,7 @@ class Credits:
         if waiting.flow is None:
             raise ValueError("a request without a flow needs no credits")
         promise = Promise(waiting.flow, waiting.units, waiting.rank)
-        promised = self._promised.get(promise.flow)
-        if promised is None:
-            promised = self._promised[promise.flow] = _Promised()
+        promised = self._promised[promise.flow]
         promised.promises[promise] = None
         promised.units = plus(promised.units, promise.units)
         self._asked_ms.pop(promise.flow, None)

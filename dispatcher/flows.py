@@ -134,9 +134,10 @@ def _flow_of(waiting: Waiting) -> Flow:
 
 
 def _first(queue: deque[Waiting], lets: Callable[[Waiting], bool]) -> int | None:
-    if lets(queue[0]):
-        return 0
-    return next((at for at, one in enumerate(islice(queue, LOOKED_AT)) if lets(one)), None)
+    for at, one in enumerate(islice(queue, LOOKED_AT)):
+        if lets(one):
+            return at
+    return None
 
 
 def take_out(
