@@ -19,6 +19,20 @@ BEHIND = 40
 SLOW_S = 8
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def unhurried(
+    kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Installation]:
+    """One dispatcher that parks as configurations have it, and calls that may take a quarter of an hour."""
+    async with installation(
+        kafka.bootstrap,
+        tmp_path_factory.mktemp("unhurried"),
+        models={"small": {"timeouts": {"total_s": 900}}},
+        overlay={"lanes": {"standard": {"deadline_s": 1_200}}},
+    ) as one:
+        yield one
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def running(
     kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory
@@ -43,18 +57,20 @@ async def parked_copies(running: Installation) -> dict[bytes, bytes | None]:
     return found
 
 
-async def slow_with_followers(running: Installation, script: str) -> Direct:
-    """A slow call in a partition, and the many that came after it, all of them answered."""
+async def slow_with_followers(
+    running: Installation, script: str, count: int = 2 * BEHIND, within_s: float = 30
+) -> Direct:
+    """A slow call in a partition, and `count` that came after it, all of them done and committed."""
     slow = await Direct.send(running, script)
     await slow.called()
     lane = running.topics.requests("standard")
-    followers = [chat(f"{slow.id} {n}") for n in range(2 * BEHIND)]
+    followers = [chat(f"{slow.id} {n}") for n in range(count)]
     last = await running.produce_all(lane, followers, partition=0)
 
     async def moved_on() -> bool:
         return await committed(running) > last
 
-    await eventually(moved_on, every_s=0.2)
+    await eventually(moved_on, within_s=within_s, every_s=0.2)
     return slow
 
 
@@ -111,3 +127,13 @@ async def test_an_id_that_comes_with_another_body_is_refused(running: Installati
     assert await other.outcome() == ("dead_lettered", "idempotency_mismatch")
     assert await other.letters() == ["idempotency_mismatch"]
     assert len(first.calls()) == 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+async def test_a_call_of_ten_minutes_holds_nothing_back(unhurried: Installation) -> None:
+    slow = await slow_with_followers(unhurried, "latency=600000", 10_000, within_s=300)
+    assert not await slow.finals(), "the call was to run still"
+    assert await slow.outcome(700) == ("completed", "")
+    assert len(slow.calls()) == 1
+    assert len(unhurried.calls()) == 10_001
