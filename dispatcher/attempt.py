@@ -114,8 +114,7 @@ class Attempts:
             return
         if not await self._may_begin(waiting):
             freed()
-            if waiting.ours:
-                back(waiting)
+            back(waiting)
             return
         now_ms = self._clock.now_ms()
         self._begin(waiting, deployment, now_ms)
@@ -176,9 +175,9 @@ class Attempts:
             exists = await self._directory.exists(address)
         finally:
             freed()
-        if exists:
+        if exists or not waiting.ours:
             back(waiting)
-        elif waiting.ours:
+        else:
             await self._settlement.undeliverable(waiting)
 
     def _begin(self, waiting: Waiting, deployment: DeploymentName, now_ms: int) -> None:

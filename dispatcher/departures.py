@@ -16,6 +16,7 @@ class Departures:
 
     def start(self, waiting: Waiting, now_ms: int) -> None:
         """Hand over what is to go on at its due time, or when nothing bars it any more."""
+        waiting.due_ms = max(waiting.due_ms, now_ms)
         self._waits.leaving += 1
         self._tasks.spawn(self._move(waiting, now_ms))
 
@@ -23,6 +24,11 @@ class Departures:
         """Let a request wait until `due_ms`, in memory or in the delay topics."""
         if not self._waits.keep(waiting, due_ms, now_ms):
             waiting.due_ms = due_ms
+            self.start(waiting, now_ms)
+
+    def look_again(self, waiting: Waiting, now_ms: int) -> None:
+        """Let a request wait for a moment, in memory if there is room."""
+        if not self._waits.look_again(waiting, now_ms):
             self.start(waiting, now_ms)
 
     async def _move(self, waiting: Waiting, now_ms: int) -> None:

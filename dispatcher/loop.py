@@ -82,7 +82,7 @@ class Dispatcher:
         self._standing = Standing(fleet, clock, sources)
         self._seats = seats
         self._breakers = breakers
-        self._placing = Placing(seats, breakers)
+        self._placing = Placing(seats, breakers, *([gates.routes.fits] if gates else ()))
         self._fleet = fleet
         self._metrics = metrics
         self._clock = clock
@@ -93,7 +93,7 @@ class Dispatcher:
         self._waits = Waits(config.dispatcher)
         self._cancels = Cancels()
         self._tasks = Tasks(self.fail)
-        departures = Departures(settlement, self._waits, self._tasks)
+        departures = self._departures = Departures(settlement, self._waits, self._tasks)
         self._delay, self._hold = departures.start, departures.hold
         self._brakes = Brakes(
             operated, config.dispatcher, self._queues, seats, gates, self._push, self._delay
@@ -171,12 +171,12 @@ class Dispatcher:
                 )
                 self._tasks.spawn(call)
             case Defer(0):
-                self._waits.look_again(waiting, self._clock.now_ms())
+                self._departures.look_again(waiting, self._clock.now_ms())
             case Defer(until_ms):
                 self._metrics.deferred.inc()
                 self._hold(waiting, until_ms, self._clock.now_ms())
             case Drop():
-                pass  # not started here: whoever owns the partition now reads it again
+                self._settlement.abandon(waiting)  # whoever owns the partition now reads it again
             case Cancel():
                 self._end(waiting, cancelled())
             case Expire(message):
@@ -187,7 +187,9 @@ class Dispatcher:
                 assert_never(verdict)
 
     def _take_back(self, waiting: Waiting) -> None:
-        if self._stopping and waiting.started:
+        if not waiting.ours:
+            self._settlement.abandon(waiting)
+        elif self._stopping and waiting.started:
             self._delay(waiting, self._clock.now_ms())
         else:
             self._push(waiting, first=True)
@@ -284,7 +286,6 @@ class Dispatcher:
         self._breakers.rest(now_ms)
         begun = self._waits.take(lambda w: w.started)
         for waiting in begun + self._queues.take(lambda w: w.started):
-            waiting.due_ms = max(waiting.due_ms, now_ms)
             self._delay(waiting, now_ms)
         self._sources.wake()
 

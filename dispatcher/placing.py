@@ -21,12 +21,21 @@ CANDIDATES: Final = 16
 """Requests that wait for a probe in the queue; the others would keep the lane from reading on."""
 
 
+Fits = Callable[[Waiting, DeploymentName], bool]
+
+
+def _everywhere(_waiting: Waiting, _deployment: DeploymentName) -> bool:
+    return True
+
+
 class Placing:
     """Seats, breakers, and what a request has been told itself."""
 
-    def __init__(self, seats: Seats, breakers: Breakers) -> None:
+    def __init__(self, seats: Seats, breakers: Breakers, fits: Fits = _everywhere) -> None:
+        """`fits` tells whether a request can ever be sent within a deployment's limits."""
         self._seats = seats
         self._breakers = breakers
+        self._fits = fits
 
     def free(self, model: ModelName, now_ms: int) -> DeploymentName | None:
         """A deployment that the next request of a model can probably go to."""
@@ -52,6 +61,8 @@ class Placing:
             return 0
         soonest: list[int] = []
         for name in self._breakers.of(waiting.model):
+            if name in self._seats.closed or not self._fits(waiting, name):
+                continue
             switch = irregular.get(name)
             until_ms = max(waiting.barred.get(name, 0), now_ms)
             if switch is not None and refuses(switch, waiting, now_ms):

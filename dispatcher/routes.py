@@ -55,6 +55,10 @@ class Routes:
         self._put(waiting, best, now_ms)
         return True
 
+    def fits(self, waiting: Waiting, deployment: DeploymentName) -> bool:
+        """Whether a request fits the limits of this deployment of its model."""
+        return any(one.name == deployment for one, _, _ in self._choices(waiting))
+
     def move(self, now_ms: int) -> None:
         """Let requests that wait for too long at one deployment wait at another with a shorter queue."""
         for name in self._flows.deployments():

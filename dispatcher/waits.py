@@ -52,22 +52,29 @@ class Waits:
 
     def keep(self, waiting: Waiting, due_ms: int, now_ms: int) -> bool:
         """Hold a request until `due_ms`; False if that is too long or there are too many."""
-        limits = self._limits
-        long_wait = due_ms - now_ms > limits.memory_retry_s * 1000
-        # What comes from delay topics has bounds of its own, and takes no room from these.
-        full = (
-            len(self._short) >= limits.memory_retries or self._short.size >= limits.read_ahead_bytes
-        )
-        if self.closed or long_wait or full:
+        long_wait = due_ms - now_ms > self._limits.memory_retry_s * 1000
+        if self.closed or long_wait or self._full:
             return False
         waiting.due_ms = due_ms
         self._short.push(due_ms, waiting)
         return True
 
-    def look_again(self, waiting: Waiting, now_ms: int) -> None:
-        """No seat is free but where it may not go yet: that is no reason to hold up the others."""
+    def look_again(self, waiting: Waiting, now_ms: int) -> bool:
+        """No seat is free but where it may not go yet: that is no reason to hold up the others.
+
+        False if there are too many: it goes on by a delay topic, at the due time that it has now.
+        """
         waiting.due_ms = now_ms + LOOK_AGAIN_MS
+        if self._full:
+            return False
         self._short.push(waiting.due_ms, waiting)
+        return True
+
+    @property
+    def _full(self) -> bool:
+        """What comes from delay topics has bounds of its own, and takes no room from these."""
+        short, limits = self._short, self._limits
+        return len(short) >= limits.memory_retries or short.size >= limits.read_ahead_bytes
 
     def due(self, now_ms: int) -> list[Waiting]:
         """Take what need not wait here any longer; a long wait may have further parts."""

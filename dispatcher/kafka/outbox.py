@@ -94,10 +94,11 @@ class Outbox:
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
+        gone: Gone | None = None,
     ) -> "Future[RecordMetadata]":
         """Hand over one record; the future is its ack. For records that may be lost.
 
-        Raises `KafkaError` or `Undeliverable`.
+        Raises `KafkaError`, or `Undeliverable` as `send` does.
         """
         if self._broken is not None:
             await self._mend(self._broken)
@@ -106,6 +107,8 @@ class Outbox:
             ack = await self._hand(producer, topic, value, key, headers, partition)
         except KafkaError as error:
             self._suspect(producer, error)
+            if await _is_for_good(error, topic, gone):
+                raise Undeliverable(f"{topic}: {error!r}") from error
             raise
         ack.add_done_callback(lambda done: self._observe(producer, done))
         return ack

@@ -2,13 +2,16 @@
 
 Chunks of all streams leave through one queue and one producer, in order; a stream's final is sent when
 its chunks are acknowledged, so that a reader of the topic finds them in order too. The queue is
-bounded: a stream that cannot be written is ended, not buffered.
+bounded: a stream that cannot be written is ended, not buffered. Once Kafka has not taken a chunk in time,
+it and what follows it of its stream is held, and sent again in order when the call has ended: readers drop
+what they have.
 """
 
 import asyncio
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -21,6 +24,12 @@ from headrace.telemetry.logs import Log
 
 BACKLOG_BYTES = 64 * 1024 * 1024
 """Chunks that wait for Kafka, all streams of a process together."""
+HELD_BYTES = 4 * 1024 * 1024
+"""Chunks of one stream that are held, at most: as much as the largest record has."""
+
+
+def _place(held: tuple[ReplyTo, Reply]) -> int:
+    return held[1].seq
 
 
 class ReplyStream:
@@ -40,13 +49,16 @@ class ReplyStream:
         self._drained: Future[None] | None = None
         self._queued = 0
         self._handled = 0
-        self._last_ack: Future[RecordMetadata] | None = None
+        self._acks = 0
+        """Acks that are waited for."""
+        self._held: list[tuple[ReplyTo, Reply]] = []
+        self._held_bytes = 0
         self._kept: list[bytes] | None = None
         self._first: Callable[[int, int], object] | None = None
         self.chunks = 0
-        """Chunks handed to the producer: how many precede the final."""
+        """Chunks that are acknowledged: how many precede the final."""
         self.broken = False
-        """Kafka did not take a chunk: nothing after it is written, so that no hole looks whole."""
+        """Kafka will not take a chunk: nothing after it is written, so that no hole looks whole."""
 
     def outlast(self, topic: str, first: Callable[[int, int], object]) -> None:
         """The request's answer goes elsewhere, and whole: chunks to `topic`, and kept for the answer.
@@ -88,36 +100,68 @@ class ReplyStream:
         else:
             self._break()
 
-    def handled(self, ack: "Future[RecordMetadata] | None") -> None:
-        """One more queued chunk was handed to the producer, or, without an ack, dropped."""
-        self._handled += 1
-        if ack is None:
-            self._break()
-        else:
-            self.chunks += 1
-            self._last_ack = ack
-            if self._first is not None:
-                ack.add_done_callback(self._acked_first)
-        if self._drained is not None and self._is_drained and not self._drained.done():
-            self._drained.set_result(None)
+    @property
+    def holds(self) -> bool:
+        """Whether what comes now must wait, since chunks before it do."""
+        return bool(self._held)
+
+    def posted(self, address: ReplyTo, reply: Reply, ack: "Future[RecordMetadata]") -> None:
+        """A queued chunk was handed to the producer."""
+        self._acks += 1
+        ack.add_done_callback(partial(self._acked, address, reply))
+        self._handle()
+
+    def hold(self, address: ReplyTo, reply: Reply) -> None:
+        """A queued chunk has to wait until the call has ended."""
+        self._keep_back(address, reply)
+        self._handle()
+
+    def drop(self) -> None:
+        """A queued chunk will never be written."""
+        self._break()
+        self._handle()
 
     async def drain(self) -> None:
-        """Wait until every chunk is acknowledged; one lost after all is a gap that readers see."""
-        if not self._is_drained:
+        """Wait until every chunk is acknowledged, or the stream is broken."""
+        while self._handled < self._queued or self._acks:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
-        if self._last_ack is not None:
-            await asyncio.wait([self._last_ack])
+        held, self._held = sorted(self._held, key=_place), []
+        try:
+            for address, reply in held:
+                if not self.broken:
+                    self._written(reply, await self._replies.send_chunk(address, reply))
+        except Undeliverable:
+            self._break()
 
-    def _acked_first(self, ack: "Future[RecordMetadata]") -> None:
-        first, self._first = self._first, None
-        if first is not None and not ack.cancelled() and ack.exception() is None:
-            place = ack.result()
-            first(place.partition, place.offset)
+    def _handle(self) -> None:
+        self._handled += 1
+        self._wake()
 
-    @property
-    def _is_drained(self) -> bool:
-        return self._handled == self._queued
+    def _acked(self, address: ReplyTo, reply: Reply, ack: "Future[RecordMetadata]") -> None:
+        self._acks -= 1
+        if ack.cancelled() or ack.exception() is not None:
+            self._keep_back(address, reply)
+        else:
+            self._written(reply, ack.result())
+        self._wake()
+
+    def _written(self, reply: Reply, place: RecordMetadata) -> None:
+        self.chunks += 1
+        if self._first is not None and reply.seq == 1:
+            self._first(place.partition, place.offset)
+
+    def _keep_back(self, address: ReplyTo, reply: Reply) -> None:
+        if not self._held:
+            self._replies.tell_held(reply)
+        self._held.append((address, reply))
+        self._held_bytes += len(reply.body)
+        if self._held_bytes > HELD_BYTES:
+            self._break()
+
+    def _wake(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     def _break(self) -> None:
         if not self.broken:
@@ -164,10 +208,15 @@ class Replies:
             while self._queue:
                 stream, address, reply = self._queue.popleft()
                 self._queued_bytes -= len(reply.body)
-                # The rest of a broken stream would hold up all others, for a time-out each.
-                stream.handled(None if stream.broken else await self._post_chunk(address, reply))
+                # The rest of such a stream would hold up all others, for a time-out each.
+                if stream.broken:
+                    stream.drop()
+                elif stream.holds:
+                    stream.hold(address, reply)
+                else:
+                    await self._post_chunk(stream, address, reply)
 
-    async def _post_chunk(self, address: ReplyTo, reply: Reply) -> "Future[RecordMetadata] | None":
+    async def _post_chunk(self, stream: ReplyStream, address: ReplyTo, reply: Reply) -> None:
         try:
             ack = await self._chunks.post(
                 address.topic,
@@ -175,17 +224,23 @@ class Replies:
                 key=reply.id.encode(),
                 headers=encode(reply, self._source),
                 partition=address.partition,
+                gone=self._gone,
             )
-        except (KafkaError, Undeliverable) as error:
+        except Undeliverable as error:
             self._log.warning("chunk_lost", request_id=reply.id, code=type(error).__name__)
-            return None
-        ack.add_done_callback(self._chunk_acked)
-        return ack
+            stream.drop()
+        except KafkaError:
+            stream.hold(address, reply)
+        else:
+            stream.posted(address, reply, ack)
 
-    def _chunk_acked(self, ack: "Future[RecordMetadata]") -> None:
-        error = None if ack.cancelled() else ack.exception()
-        if error is not None:
-            self._log.warning("chunk_lost", code=type(error).__name__)
+    def tell_held(self, reply: Reply) -> None:
+        """Kafka has not taken this chunk in time."""
+        self._log.warning("chunks_held", request_id=reply.id, attempt=reply.attempt)
+
+    async def send_chunk(self, address: ReplyTo, reply: Reply) -> RecordMetadata:
+        """Send a chunk until it is acknowledged. Raises `Undeliverable`."""
+        return await self._send(self._chunks, address, reply, reply.body)
 
     async def final(self, address: ReplyTo, reply: Reply) -> tuple[int, int, int]:
         """Send a final, in parts where it is long; returns when acknowledged.

@@ -74,6 +74,8 @@ class AllSources:
 
     async def poll(self, timeout_s: float) -> Arrivals:
         """Records that arrived; empty after `wake` or `timeout_s`."""
+        # The first may read all that may arrive: each is first in its turn.
+        self._sources = self._sources[1:] + self._sources[:1]
         for source in self._sources:
             source.resume()
         if not self._inbox:

@@ -11,7 +11,7 @@ import contextlib
 from aiokafka.errors import KafkaError
 
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
-from headrace.schemas.names import RequestId
+from headrace.schemas.names import Identity
 from headrace.schemas.status import Running, Terminal, encode, indexed_partition, status_key
 from headrace.telemetry.logs import Log
 
@@ -30,7 +30,7 @@ class States:
         self._passing = passing
         self._finals = finals
         self._log = log
-        self._pending: dict[RequestId, Running] = {}
+        self._pending: dict[Identity, Running] = {}
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -39,14 +39,14 @@ class States:
         if len(self._pending) >= MAX_PENDING:
             self._log.warning("state_lost", request_id=row.id, code="states_backlog_full")
             return
-        self._pending[row.id] = row
+        self._pending[row.tenant, row.id] = row
         self._wake.set()
         if row.chunks is not None:
             self._hurry.set()
 
     async def ended(self, row: Terminal) -> None:
         """Returns when Kafka has acknowledged it."""
-        self._pending.pop(row.id, None)
+        self._pending.pop((row.tenant, row.id), None)
         key = status_key(row.tenant, row.id)
         await self._finals.send(self._topic, encode(row), key=key, partition=indexed_partition(key))
 

@@ -29,6 +29,7 @@ from headrace.schemas.records import ReplyTo
 from headrace.schemas.topics import Topics
 from headrace.telemetry.logs import get_log
 from support.dispatch import process, tenure, waiting
+from support.reader import dispatcher
 
 
 class Unwritable:
@@ -131,8 +132,21 @@ async def test_a_call_is_not_begun_when_the_partition_was_lost_after_the_decisio
     owner = tenure()
     request = waiting(owner=owner)
     owner.owned = False
-    assert await run(attempts_that_must_not_call(owner), request) == ["freed"]
+    assert await run(attempts_that_must_not_call(owner), request) == ["freed", "back"]
     assert (request.started, owner.running) == (False, {})
+
+
+def test_what_was_begun_is_given_up_where_its_partition_was_lost() -> None:
+    """Nobody was told: its successor waited for it for as long as this process lived."""
+    owner = tenure()
+    request = waiting(owner=owner)
+    journals = JournalWriter(cast("Outbox", Unwritable()), 0, unread)
+    journals.started(owner, request.offset, 1)
+    owner.owned = False
+    reader = dispatcher(settlement(journals, Metrics(CollectorRegistry())))
+    reader._take_back(request)
+    assert owner.running == {}
+    assert reader._queues.take(lambda _waiting: True) == []
 
 
 async def test_a_repeat_is_not_begun_by_a_process_that_stood_still_meanwhile() -> None:

@@ -4,6 +4,9 @@ import asyncio
 from typing import cast
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError
+from aiokafka.structs import RecordMetadata
 
 from headrace.dispatcher.kafka import replies
 from headrace.dispatcher.kafka.outbox import Outbox, Undeliverable
@@ -16,23 +19,36 @@ from support.eventually import eventually
 
 
 class Chunks:
-    """Takes chunks, but not `refused`."""
+    """Takes chunks, but not `refused`. What is `late` is not taken in time, `unsent` not even handed over."""
 
-    def __init__(self, *refused: bytes) -> None:
+    def __init__(self, *refused: bytes, late: bytes = b"", unsent: bytes = b"") -> None:
         self.taken: list[bytes] = []
         self.told: list[dict[str, bytes]] = []
         self._refused = refused
+        self._late = late
+        self._unsent = unsent
 
     async def post(
-        self, _topic: str, value: bytes, *, headers: Headers, **_: object
-    ) -> "asyncio.Future[None]":
+        self, topic: str, value: bytes, *, headers: Headers, **_: object
+    ) -> "asyncio.Future[RecordMetadata]":
+        ack: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        if value == self._unsent:
+            raise KafkaConnectionError("away")
+        if value == self._late:
+            ack.set_exception(LeaderNotAvailableError())
+        else:
+            ack.set_result(await self.send(topic, value, headers=headers))
+        return ack
+
+    async def send(
+        self, topic: str, value: bytes, *, headers: Headers, **_: object
+    ) -> RecordMetadata:
         if value in self._refused:
             raise Undeliverable("no such topic")
         self.taken.append(value)
         self.told.append(dict(headers))
-        ack = asyncio.get_running_loop().create_future()
-        ack.set_result(None)
-        return ack
+        place = TopicPartition(topic, 3)
+        return RecordMetadata(topic, 3, place, len(self.taken) - 1, None, 0, 0)
 
 
 def answers(chunks: Chunks) -> Replies:
@@ -101,6 +117,53 @@ async def test_a_chunk_that_kafka_refuses_ends_its_stream_and_holds_up_no_other(
     assert chunks.taken == [b"1", b"whole"]
     assert (broken.chunks, other.chunks) == (1, 1)
     await eventually(lambda: ended == ["broken"])
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_behind_it(
+    late: bool,
+) -> None:
+    chunks = Chunks(late=b"1") if late else Chunks(unsent=b"1")
+    written, ended, first = answers(chunks), list[str](), list[tuple[int, int]]()
+    held, other = stream(written, ended), stream(written, ended, "other")
+    held.outlast("answers", lambda *place: first.append(place))
+    writing = asyncio.create_task(written.run())
+    held.forward(b"1")
+    await eventually(lambda: held.holds)
+    held.forward(b"2")
+    other.forward(b"whole")
+    await eventually(lambda: chunks.taken == [b"whole"])
+    writing.cancel()
+    await drained(written, held, other)
+    assert chunks.taken == [b"whole", b"1", b"2"]
+    assert [told["headrace-seq"] for told in chunks.told] == [b"1", b"1", b"2"]
+    assert (held.chunks, held.broken, ended, first) == (2, False, [], [(3, 1)])
+
+
+async def test_a_stream_holds_a_bounded_part_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "HELD_BYTES", 2)
+    chunks, ended = Chunks(late=b"1"), list[str]()
+    written = answers(chunks)
+    one = stream(written, ended)
+    writing = asyncio.create_task(written.run())
+    one.forward(b"1")
+    await eventually(lambda: one.holds)
+    one.forward(b"2")
+    one.forward(b"3")
+    await eventually(lambda: ended == ["r"])
+    writing.cancel()
+    await drained(written, one)
+    assert (one.broken, one.chunks, chunks.taken) == (True, 0, [])
+
+
+async def test_a_held_chunk_whose_topic_is_gone_breaks_its_stream() -> None:
+    chunks, ended = Chunks(b"2", unsent=b"1"), list[str]()
+    written = answers(chunks)
+    one = stream(written, ended)
+    one.forward(b"1")
+    one.forward(b"2")
+    await drained(written, one)
+    assert (one.broken, one.chunks, chunks.taken, ended) == (True, 1, [b"1"], ["r"])
 
 
 async def test_a_stream_tells_with_its_first_chunk_who_answers_and_how_long_it_waited() -> None:

@@ -50,12 +50,14 @@ def test_what_matures_takes_no_room_from_retries() -> None:
     assert woken(some, NOW_MS + 10_000) == [1, 2]
 
 
-def test_what_found_no_seat_looks_again_soon_however_many_wait() -> None:
-    some = waits(memory_retries=1)
-    for offset in range(3):
-        some.look_again(waiting(offset=offset), NOW_MS)
+def test_what_found_no_seat_looks_again_soon_within_the_bound() -> None:
+    some, too_much = waits(memory_retries=2), waiting(offset=2)
+    assert some.look_again(waiting(offset=0), NOW_MS)
+    assert some.look_again(waiting(offset=1), NOW_MS)
+    assert not some.look_again(too_much, NOW_MS)
+    assert too_much.due_ms == NOW_MS + LOOK_AGAIN_MS
     assert woken(some, NOW_MS + LOOK_AGAIN_MS - 1) == []
-    assert woken(some, NOW_MS + LOOK_AGAIN_MS) == [0, 1, 2]
+    assert woken(some, NOW_MS + LOOK_AGAIN_MS) == [0, 1]
 
 
 def test_whatever_waits_can_be_taken_out() -> None:

@@ -10,6 +10,7 @@ from headrace.dispatcher.policy.decide import decide
 from headrace.dispatcher.ports import CallEnd
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.verdicts import Defer, Dispatch, Fail
+from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.breakers import Probe, ProbeEnd, Row, State
 from headrace.schemas.config.model import Config
 from headrace.schemas.errors import Code
@@ -48,7 +49,12 @@ class Process:
         config = Config.model_validate({"deployments": deployments, "breaker": {"mode": mode}})
         self.clock = Hand()
         self.breakers = Breakers(config, OWN)
-        self.placing = Placing(Seats(config.deployments), self.breakers)
+        self.seats = Seats(config.deployments)
+        self.placing = Placing(self.seats, self.breakers, self.fits)
+        self.too_small: set[DeploymentName] = set()
+
+    def fits(self, _waiting: Waiting, deployment: DeploymentName) -> bool:
+        return deployment not in self.too_small
 
     def obey(self, name: DeploymentName, state: State, **more: object) -> None:
         fields = {"deployment": name, "epoch": 1, "state": state, "since_ms": self.clock.ms} | more
@@ -92,6 +98,20 @@ def test_a_request_that_is_refused_everywhere_waits_for_the_first_that_may_open(
     assert dispatcher.placing.stuck(now_ms)(request)
     assert dispatcher.placing.until_ms(request, now_ms) == now_ms - 1_000 + OPEN_MS
     assert not dispatcher.placing.stuck(now_ms)(waiting(model=ALONE))
+
+
+def test_where_a_request_cannot_go_it_does_not_look_for_an_open_breaker(
+    dispatcher: Process,
+) -> None:
+    """It looked again ten times a second, and its lane was read on without end meanwhile."""
+    dispatcher.open(EAST)
+    now_ms, request = dispatcher.clock.ms, waiting(model=PAIR)
+    assert dispatcher.placing.until_ms(request, now_ms) == 0
+    dispatcher.too_small = {WEST}
+    assert dispatcher.placing.until_ms(request, now_ms) == now_ms + OPEN_MS
+    dispatcher.too_small = set()
+    dispatcher.seats.closed = frozenset({WEST})
+    assert dispatcher.placing.until_ms(request, now_ms) == now_ms + OPEN_MS
 
 
 def test_what_failed_where_nothing_works_does_not_wait_in_its_queue(dispatcher: Process) -> None:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from headrace.dispatcher.fleet import Fleet
 from headrace.dispatcher.kafka.journals import JournalWriter
 from headrace.dispatcher.kafka.reading import AT_ONCE, Reading
+from headrace.dispatcher.kafka.source import Source
 from headrace.dispatcher.kafka.sources import MOST_ARRIVED, AllSources
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.ports import Clock
@@ -107,6 +108,26 @@ def sources() -> AllSources:
         commit_s=1,
         snap_s=1,
     )
+
+
+async def test_each_consumer_is_the_first_to_read_in_its_turn(sources: AllSources) -> None:
+    """One that has much could else fill what may arrive, again and again, and no other would read."""
+
+    class Reader:
+        def __init__(self) -> None:
+            self.read = 0
+
+        def resume(self) -> None:
+            if not sources.full():
+                self.read += 1
+                sources.arrived(tenure(), [Record()] * MOST_ARRIVED)
+
+    readers = [Reader() for _ in range(3)]
+    for reader in readers:
+        sources.add(cast("Source", reader))
+    for _ in range(6):
+        await sources.poll(0)
+    assert [reader.read for reader in readers] == [2, 2, 2]
 
 
 async def test_what_nobody_has_polled_is_bounded_for_all_consumers_together(

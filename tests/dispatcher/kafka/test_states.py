@@ -46,9 +46,11 @@ async def states(broker: Broker) -> AsyncIterator[States]:
     await asyncio.gather(running, return_exceptions=True)
 
 
-def row(name: str, attempt: int = 1, chunks: tuple[int, int] | None = None) -> Running:
+def row(
+    name: str, attempt: int = 1, chunks: tuple[int, int] | None = None, tenant: str = "t"
+) -> Running:
     return Running(
-        tenant=Tenant("t"), id=RequestId(name), attempt=attempt,
+        tenant=Tenant(tenant), id=RequestId(name), attempt=attempt,
         deployment=DeploymentName("small"), source="d-1", chunks=chunks,
     )  # fmt: skip
 
@@ -68,6 +70,16 @@ async def test_of_a_short_call_only_the_end_is_told_and_of_a_longer_one_its_last
         await written.ended(end("short"))
         await eventually(lambda: len(broker.rows) == 2)
     assert broker.rows == [end("short"), row("long", attempt=2)]
+
+
+async def test_an_id_of_two_tenants_is_two_requests() -> None:
+    broker = Broker()
+    async with states(broker) as written:
+        written.running(row("same", tenant="other"))
+        written.running(row("same"))
+        await written.ended(end("same"))
+        await eventually(lambda: len(broker.rows) == 2)
+    assert broker.rows == [end("same"), row("same", tenant="other")]
 
 
 async def test_where_the_first_chunk_stands_is_told_without_waiting_for_others(

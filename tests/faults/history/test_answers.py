@@ -101,6 +101,13 @@ def test_events_that_are_no_attempts_beginning_are_found() -> None:
     assert "the beginning of no attempt" in told(whole_prefix_of_one_attempt(made.evidence()))
 
 
+def test_a_chunk_that_stands_there_twice_is_allowed() -> None:
+    made = Made().ask(way=Way.STREAM).called().chunk(1, frames(0)).chunk(2, frames(1))
+    made.chunk(1, frames(0)).chunk(2, frames(1)).final(body=b"data: [DONE]\n\n", seq=3)
+    made.told(seen=streamed(2, End.DONE))
+    assert not told(whole_prefix_of_one_attempt(made.evidence()))
+
+
 def test_a_completed_stream_with_a_gap_is_found() -> None:
     made = Made().ask(way=Way.STREAM).chunk(1, frames(0)).final(body=frames(3), seq=3)
     assert "chunks [1] before a final" in told(whole_prefix_of_one_attempt(made.evidence()))
