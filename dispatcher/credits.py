@@ -4,7 +4,7 @@ How it works. A request that was dispatched has its credits *promised*; they are
 connection in hand, so that nothing lies between that and the sending. Of each flow the owner is told the
 promised ones and the first of the queue, as far as there are seats for them in this process: credits without
 one would be somebody else's. Flows of one deployment share its free seats evenly, anew with each report; who
-gets nothing though it was asked for, as its own limit is used up, lets others go before it.
+gets nothing though it was asked for, as its own limit is used up, lets others go before it (`passed.py`).
 Where the governor hands out seats, a credit in hand is a seat that nobody else has: without a free seat here
 nothing is asked for, and calls whose seats went to others are cut. `now_ms` is monotonic.
 """
@@ -12,7 +12,6 @@ nothing is asked for, and calls whose seats went to others are cut. `now_ms` is 
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from headrace.dispatcher.costs import Used
 from headrace.dispatcher.flows import FlowQueues
@@ -20,11 +19,10 @@ from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.governor.account import minus, plus
 from headrace.dispatcher.governor.holder import Holder, Ticket
 from headrace.dispatcher.governor.queues import TOLD, merged
+from headrace.dispatcher.passed import PassedOver
 from headrace.dispatcher.seats import Seats
 from headrace.dispatcher.waiting import Waiting
 from headrace.schemas.limits import NOTHING, Command, Flow, Report, Units, Want
-
-PASSED_MS: Final = 500
 
 
 @dataclass(eq=False, slots=True)
@@ -71,8 +69,7 @@ class Credits:
         """Spent, of calls that hold seats."""
         self._shares: dict[Flow, int] = {}
         """How many queued requests of each flow are told of."""
-        self._asked_ms: dict[Flow, int] = {}
-        """Since when each of those was asked for in vain: others go before it after a while."""
+        self._passed = PassedOver()
         self._now_ms = 0
         self._resting = False
         self.stirred: Callable[[], None] = lambda: None
@@ -109,7 +106,7 @@ class Credits:
         promised = self._promised[promise.flow]
         promised.promises[promise] = None
         promised.units = plus(promised.units, promise.units)
-        self._asked_ms.pop(promise.flow, None)
+        self._passed.promised(promise.flow)
         self._touch(promise.flow)
         return promise
 
@@ -133,6 +130,7 @@ class Credits:
         """The call is over, or was never made; once for each promise."""
         if promise.ticket is not None:
             self._holder.release(promise.ticket, now_ms)
+            self._passed.ended(promise.flow)
         self._seated.discard(promise)
         self._forget(promise)
 
@@ -194,14 +192,14 @@ class Credits:
         self._touch(promise.flow)
 
     def _share_out(self) -> None:
-        now_ms = self._now_ms
+        self._passed.look(self._now_ms)
         shares: dict[Flow, int] = {}
         for name in self._flows.deployments():
             flows = self._flows.flows(name)
-            flows.sort(key=lambda flow: now_ms - self._asked_ms.get(flow, now_ms) >= PASSED_MS)
+            room = {flow: self._seats.room(name, self._governed.part(flow)) for flow in flows}
             taken = 0
-            for flow in flows:
-                free = self._seats.room(name, self._governed.part(flow))
+            for flow in self._passed.order(room):
+                free = room[flow]
                 share = max(1, free // len(flows))
                 if self._resting or (free <= taken and self._governed.seated(flow)):
                     share = 0
@@ -209,8 +207,9 @@ class Credits:
                 shares[flow] = min(TOLD, share)
         self._flows.changed.update(one for one in shares if shares[one] != self._shares.get(one))
         self._shares = shares
-        asked = (flow for flow, share in shares.items() if share)
-        self._asked_ms = {flow: self._asked_ms.get(flow, now_ms) for flow in asked}
+        closed = self._seats.closed
+        told = (one for one, share in shares.items() if share and one.deployment not in closed)
+        self._passed.asked(told, shares)
 
     def _tell(self, now_ms: int) -> None:
         changed = self._flows.changed
