@@ -1,6 +1,7 @@
 """Writes the reports of one process to the governor.
 
 Reports are cumulative: one that cannot be written is dropped, since the next one tells all of it.
+The last one is sent in any case.
 """
 
 import asyncio
@@ -50,11 +51,19 @@ class ReportChannel:
         return (self._tell(),)
 
     async def end(self) -> None:
-        """Nothing runs any more: give back what is left, so that others need not wait until it lapses."""
+        """Nothing runs any more: give back what is left, so that others need not wait until it lapses.
+
+        Sent however many are unacknowledged: no later report tells all of it.
+        """
         self._over = True
-        await self._send(self._reports.last_report(self._mono_ms(), self._clock.now_ms()))
-        if self._unacked:
-            await asyncio.wait(self._unacked, timeout=END_S)
+        last = self._reports.last_report(self._mono_ms(), self._clock.now_ms())
+        try:
+            async with asyncio.timeout(END_S):
+                await self._post(last)
+                if self._unacked:
+                    await asyncio.wait(self._unacked)
+        except TimeoutError:
+            self._lost("unacknowledged")
 
     async def _tell(self) -> None:
         """Report whenever it is time."""
@@ -81,7 +90,10 @@ class ReportChannel:
     async def _send(self, report: Report) -> None:
         if len(self._unacked) >= MOST_UNACKED:
             self._lost("unacknowledged")
-            return
+        else:
+            await self._post(report)
+
+    async def _post(self, report: Report) -> None:
         try:
             ack = await self._outbox.post(self._topic, encode(report), partition=LIMIT_PARTITION)
         except (KafkaError, Undeliverable) as error:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
+import pytest
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 
@@ -15,8 +16,9 @@ from headrace.dispatcher.flows import FlowQueues
 from headrace.dispatcher.governed import Governed
 from headrace.dispatcher.governor.holder import Holder
 from headrace.dispatcher.governor.timing import Timing
+from headrace.dispatcher.kafka import reports
 from headrace.dispatcher.kafka.outbox import Outbox
-from headrace.dispatcher.kafka.reports import MOST_UNACKED, ReportChannel
+from headrace.dispatcher.kafka.reports import END_S, MOST_UNACKED, ReportChannel
 from headrace.dispatcher.overheard import Overheard
 from headrace.dispatcher.reports import Reports
 from headrace.dispatcher.seats import Seats
@@ -37,6 +39,8 @@ class Broker:
     def __init__(self) -> None:
         self.away = False
         self.acknowledges = True
+        self.hangs = False
+        self.unacked: list[asyncio.Future[RecordMetadata]] = []
         self.tried = 0
         self.reports: list[Report] = []
 
@@ -46,6 +50,8 @@ class Broker:
         self.tried += 1
         if self.away:
             raise KafkaConnectionError
+        if self.hangs:
+            await asyncio.Event().wait()
         report = decode_report(value)
         assert not isinstance(report, Unreadable)
         assert partition == 0
@@ -53,7 +59,15 @@ class Broker:
         ack: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         if self.acknowledges:
             ack.set_result(cast("RecordMetadata", None))
+        else:
+            self.unacked.append(ack)
         return ack
+
+    def acknowledge(self) -> None:
+        """All that is on its way."""
+        for ack in self.unacked:
+            ack.set_result(cast("RecordMetadata", None))
+        self.unacked.clear()
 
 
 @asynccontextmanager
@@ -112,3 +126,38 @@ async def test_the_last_report_says_so() -> None:
         assert broker.reports[-1].last
         await asyncio.sleep(0)
         assert len(broker.reports) == count
+
+
+async def test_the_last_report_is_sent_however_many_are_unacknowledged() -> None:
+    broker = Broker()
+    broker.acknowledges = False
+    async with telling(broker) as (channel, _):
+        await more_than(lambda: len(broker.reports), MOST_UNACKED - 1)
+        ending = asyncio.create_task(channel.end())
+        await eventually(lambda: broker.reports[-1].last)
+        assert not ending.done()
+        broker.acknowledge()
+        async with asyncio.timeout(END_S / 2):
+            await ending
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_end_is_bounded_in_time(hangs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "END_S", 0.1)
+    broker = Broker()
+    broker.acknowledges = False
+    async with telling(broker) as (channel, _):
+        await more_than(lambda: len(broker.reports), 1)
+        broker.hangs = hangs
+        async with asyncio.timeout(1):
+            await channel.end()
+        assert broker.reports[-1].last is not hangs
+
+
+async def test_the_end_comes_also_when_kafka_is_away() -> None:
+    broker = Broker()
+    async with telling(broker) as (channel, _):
+        await more_than(lambda: len(broker.reports), 1)
+        broker.away = True
+        async with asyncio.timeout(END_S / 2):
+            await channel.end()
