@@ -6,15 +6,17 @@ it now is of no use soon. When a lane has little room left, a slow kind keeps wh
 no more than its share of three quarters of the room: so there is always room for others. When a partition's
 window is half open, its oldest requests of slow kinds whose turn is far go too, as calls that take long do
 (`parking`). They wait in the delay topics for half of the time after which their turn will come at this
-pace: each comes back a few times at most, and early if things get better.
+pace: each comes back a few times at most, and early if things get better. Before a turn are all that are
+older, here or aside: one that comes back and must go again is not behind younger ones.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final
 
-from headrace.dispatcher.lanes import Kind, LaneQueues
+from headrace.dispatcher.aside import Aside, age_of
+from headrace.dispatcher.lanes import Kind, LaneQueues, kind_of
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.waiting import Waiting
 from headrace.dispatcher.waits import DELAY_WINDOW, MOST_LEAVING, Waits
@@ -55,8 +57,7 @@ class Crowds:
         self._looked_ms = 0
         self._since_ms: dict[Kind, int] = {}
         """From when on the picks of a kind that has had something waiting ever since are counted."""
-        self._turn_ms: dict[Kind, float] = {}
-        """When the turn comes of the last one of a kind that was put aside."""
+        self._aside: defaultdict[Kind, Aside] = defaultdict(Aside)
 
     def turn(self, now_ms: int) -> None:
         """Put aside what crowds others out."""
@@ -69,6 +70,8 @@ class Crowds:
         aside = list(islice(self._crowding(kinds, now_ms), most))
         if not aside:
             return
+        for kind, lump in groupby(aside, key=kind_of):
+            self._aside[kind].add(list(lump))
         gone = set(map(id, aside))
         for waiting in self._queues.take(lambda one: id(one) in gone):
             waiting.flow = None
@@ -76,11 +79,10 @@ class Crowds:
             self._delay(waiting, now_ms)
 
     def _measure(self, kinds: dict[Kind, list[Waiting]], now_ms: int) -> None:
-        """Begin with kinds that began to wait, forget those that do not wait, and by halves what is old."""
+        """Begin with kinds that began to wait, forget what does not wait, and by halves what is old."""
         picked = self._queues.picked
         for kind in [kind for kind in self._since_ms if kind not in kinds]:
             del self._since_ms[kind]
-            self._turn_ms.pop(kind, None)
         for kind in [kind for kind in picked if kind not in self._since_ms]:
             del picked[kind]
         for kind in kinds:
@@ -88,6 +90,10 @@ class Crowds:
             if age_ms >= 2 * MEASURED_MS:
                 self._since_ms[kind] = now_ms - age_ms // 2
                 picked[kind] //= 2
+        for kind, aside in list(self._aside.items()):
+            aside.forget(now_ms)
+            if not aside:
+                del self._aside[kind]
 
     def _crowding(self, kinds: dict[Kind, list[Waiting]], now_ms: int) -> Iterator[Waiting]:
         count = Counter(lane for lane, *_ in kinds)
@@ -97,13 +103,14 @@ class Crowds:
                 continue
             pace = picked / age_ms
             keep, size = self._kept(kind[0], pace, count[kind[0]])
-            for place, waiting in enumerate(sorted(queue, key=_rank)):
+            older = self._aside[kind].older(now_ms)
+            for place, waiting in enumerate(sorted(queue, key=age_of)):
                 size -= waiting.size
                 beyond = place >= keep or (size < 0 and place > 0)
                 in_the_way = place >= pace * SLOW_MS and self._holds_back(waiting)
                 if (beyond or in_the_way) and _may_go(waiting, now_ms):
-                    turn_ms = self._turn_of(kind, place, pace, now_ms, behind=beyond)
-                    waiting.due_ms = _due_ms(waiting, turn_ms, now_ms)
+                    before = place + older(age_of(waiting))
+                    waiting.due_ms = _due_ms(waiting, before, pace, now_ms)
                     yield waiting
 
     def _kept(self, lane: LaneName, pace: float, kinds: int) -> tuple[float, float]:
@@ -117,21 +124,6 @@ class Crowds:
         keep = min(records * share, max(records / FEW, pace * SLOW_MS))
         return max(1, int(keep)), size * share
 
-    def _turn_of(
-        self, kind: Kind, place: int, pace: float, now_ms: int, *, behind: bool
-    ) -> float | None:
-        """When its turn comes: `pace` in requests a millisecond, `behind` all that are aside already.
-
-        None: nobody can tell, as nothing of its kind goes.
-        """
-        if not pace:
-            return None
-        turn_ms = now_ms + (place + 1) / pace
-        if behind:
-            turn_ms = max(turn_ms, self._turn_ms.get(kind, 0) + 1 / pace)
-            self._turn_ms[kind] = turn_ms
-        return turn_ms
-
     def _holds_back(self, waiting: Waiting) -> bool:
         tenure = waiting.tenure
         window = DELAY_WINDOW if tenure.delay_ms else self._limits.partition_window
@@ -139,9 +131,12 @@ class Crowds:
         return tracker.span > window / 2 and waiting.offset < tracker.watermark + window / 4
 
 
-def _due_ms(waiting: Waiting, turn_ms: float | None, now_ms: int) -> int:
-    """Half of the way to its turn, or to its deadline if that is sooner: things may get better."""
-    wait_ms = float(SLOW_MS) if turn_ms is None else max(LEAST_MS, (turn_ms - now_ms) / 2)
+def _due_ms(waiting: Waiting, before: float, pace: float, now_ms: int) -> int:
+    """Half of the way to its turn, or to its deadline if that is sooner: things may get better.
+
+    `before` its turn so many go, at `pace` in requests a millisecond; soon, where nothing goes at all.
+    """
+    wait_ms = max(LEAST_MS, (before + 1) / pace / 2) if pace else SLOW_MS
     left_ms = waiting.deadline_ms - now_ms
     return now_ms + int(min(MOST_MS, wait_ms, left_ms / 2))
 
@@ -150,7 +145,3 @@ def _may_go(waiting: Waiting, now_ms: int) -> bool:
     if waiting.started or waiting.suspect or waiting.careful or waiting.parked is not None:
         return False
     return waiting.ours and waiting.deadline_ms - now_ms > LEAST_MS
-
-
-def _rank(waiting: Waiting) -> int:
-    return waiting.rank

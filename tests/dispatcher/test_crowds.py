@@ -1,5 +1,7 @@
 """What will wait for long is put aside once it keeps others from being read; what goes soon is not."""
 
+from collections import Counter
+
 from msgspec import structs
 from prometheus_client import CollectorRegistry
 
@@ -28,6 +30,7 @@ class Room:
             read_ahead_records=ROOM, read_ahead_bytes=BYTES, partition_window=window
         )
         self.now_ms = APPENDED_MS
+        self.read = 0
         self.queues = LaneQueues([LANE], 0.0)
         self.waits = Waits(limits)
         self.aside: list[Waiting] = []
@@ -40,15 +43,34 @@ class Room:
         self.left_ms.append(now_ms)
 
     def come(
-        self, count: int, *, tenant: str = "many", size: int = 1, owner: Tenure | None = None
+        self,
+        count: int,
+        *,
+        tenant: str = "many",
+        size: int = 1,
+        owner: Tenure | None = None,
+        deadline_s: int = 3_600,
     ) -> None:
-        """Requests are read."""
+        """Requests are read, each younger than the one before it."""
         for offset in range(count):
             if owner is not None:
                 owner.admit(Record(offset=offset))
             one = waiting(tenant=tenant, size=size, owner=owner, offset=offset)
-            one.deadline_ms = APPENDED_MS + 3_600_000
+            one.source = structs.replace(one.source, timestamp_ms=APPENDED_MS + self.read)
+            one.deadline_ms = APPENDED_MS + deadline_s * 1000
+            self.read += 1
             self.queues.push(one)
+
+    def due(self) -> list[Waiting]:
+        """Those aside whose wait is over."""
+        return [one for one in self.aside if one.due_ms <= self.now_ms]
+
+    def come_back(self, back: list[Waiting]) -> None:
+        """Some that were put aside are read from the delay topics."""
+        gone = set(map(id, back))
+        self.aside = [one for one in self.aside if id(one) not in gone]
+        for one in back:
+            self.queues.push(one, first=True)
 
     def go_on(self, seconds: int, *, picks: int = 0) -> None:
         """Time goes on, and so many requests begin in each second."""
@@ -100,6 +122,59 @@ def test_those_that_follow_are_put_aside_for_longer() -> None:
     room.come(70)
     room.go_on(1, picks=1)
     assert first - 5_000 < min(room.waits_of()) < max(room.waits_of()) <= MOST_MS
+
+
+def test_one_that_comes_back_is_not_put_behind_younger_ones() -> None:
+    room = Room()
+    room.come(ROOM)
+    room.go_on(KNOWN_S, picks=1)
+    older = list(room.aside)
+    room.come(70)
+    for _ in range(40):
+        room.go_on(1, picks=1)
+        room.come_back(room.due())
+    back = [one for one in older if one not in room.aside]
+    room.come(ROOM // 2)
+    room.go_on(1, picks=1)
+    # Most are back, and a few of these beyond the 30 that stay: their turn comes soon after.
+    again = [one.due_ms - room.now_ms for one in back if one in room.aside]
+    assert again
+    assert LEAST_MS <= max(again) < 25_000
+
+
+def test_one_that_comes_back_is_behind_older_ones_that_are_aside() -> None:
+    room = Room()
+    room.come(ROOM)
+    room.go_on(KNOWN_S, picks=1)
+    older = len(room.aside)
+    room.come(70)
+    room.go_on(1, picks=1)
+    younger = room.aside[older:]
+    room.come_back(younger)
+    room.aside.clear()
+    room.go_on(1, picks=1)
+    # Each waits for half of the time that 30 here and 59 aside take, at least.
+    assert room.aside
+    assert min(room.waits_of()) > 42_000
+
+
+def test_a_backlog_goes_in_its_order_and_without_a_gap_and_each_comes_back_a_few_times() -> None:
+    """At one a second 3,000 are 50 minutes of work, far more than one may wait for at once."""
+    room, count = Room(), 3_000
+    served: list[Waiting] = []
+    left: Counter[int] = Counter()
+    while len(served) < count:
+        room.come_back(room.due())
+        if room.queues.records[LANE] < ROOM:
+            room.come(min(ROOM, count - room.read), deadline_s=86_400)
+        picked = room.queues.pick(M)
+        assert picked is not None, f"idle after {len(served)}"
+        served.append(picked)
+        stayed = set(map(id, room.aside))
+        room.go_on(1)
+        left.update(one.rank for one in room.aside if id(one) not in stayed)
+    assert max(abs(APPENDED_MS + place - one.rank) for place, one in enumerate(served)) <= 60
+    assert max(left.values()) <= 12
 
 
 def test_no_more_leave_than_may_and_those_that_stay_keep_their_turn() -> None:
