@@ -82,7 +82,7 @@ class Dispatcher:
         self._standing = Standing(fleet, clock, sources)
         self._seats = seats
         self._breakers = breakers
-        self._placing = Placing(seats, breakers, *([gates.routes.fits] if gates else ()))
+        self._placing = Placing(seats, breakers, gates.routes.fits if gates else None)
         self._fleet = fleet
         self._metrics = metrics
         self._clock = clock

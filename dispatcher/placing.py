@@ -24,15 +24,11 @@ CANDIDATES: Final = 16
 Fits = Callable[[Waiting, DeploymentName], bool]
 
 
-def _everywhere(_waiting: Waiting, _deployment: DeploymentName) -> bool:
-    return True
-
-
 class Placing:
     """Seats, breakers, and what a request has been told itself."""
 
-    def __init__(self, seats: Seats, breakers: Breakers, fits: Fits = _everywhere) -> None:
-        """`fits` tells whether a request can ever be sent within a deployment's limits."""
+    def __init__(self, seats: Seats, breakers: Breakers, fits: Fits | None = None) -> None:
+        """`fits` tells whether a request fits the limits of a deployment; None: there are none."""
         self._seats = seats
         self._breakers = breakers
         self._fits = fits
@@ -61,7 +57,7 @@ class Placing:
             return 0
         soonest: list[int] = []
         for name in self._breakers.of(waiting.model):
-            if name in self._seats.closed or not self._fits(waiting, name):
+            if name in self._seats.closed or not self._may_fit(waiting, name):
                 continue
             switch = irregular.get(name)
             until_ms = max(waiting.barred.get(name, 0), now_ms)
@@ -90,6 +86,9 @@ class Placing:
             return True
 
         return stuck
+
+    def _may_fit(self, waiting: Waiting, deployment: DeploymentName) -> bool:
+        return self._fits is None or self._fits(waiting, deployment)
 
     @staticmethod
     def _again_ms(waiting: Waiting, until_ms: int, now_ms: int) -> int:
