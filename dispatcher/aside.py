@@ -18,6 +18,10 @@ def age_of(waiting: Waiting) -> float:
     return waiting.rank + waiting.source.offset % 4096 / 4096
 
 
+Older = Callable[[float], float]
+"""Tells of an age how many are aside before it."""
+
+
 class Lump(NamedTuple):
     """Requests that were put aside together; the oldest comes back first, the others evenly after it."""
 
@@ -65,7 +69,7 @@ class Aside:
         """Those that are all back."""
         self._lumps = [lump for lump in self._lumps if lump.last_due_ms > now_ms]
 
-    def older(self, now_ms: int) -> Callable[[float], float]:
+    def older(self, now_ms: int) -> Older:
         """Tells of an age how many are still aside before it."""
         left = sorted(lump.left(now_ms) for lump in self._lumps)
         ages = [age for age, _ in left]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 from typing import Final
 
-from headrace.dispatcher.aside import Aside, age_of
+from headrace.dispatcher.aside import Aside, Older, age_of
 from headrace.dispatcher.lanes import Kind, LaneQueues, kind_of
 from headrace.dispatcher.metrics import Metrics
 from headrace.dispatcher.waiting import Waiting
@@ -103,12 +103,13 @@ class Crowds:
                 continue
             pace = picked / age_ms
             keep, size = self._kept(kind[0], pace, count[kind[0]])
-            older = self._aside[kind].older(now_ms)
+            older: Older | None = None
             for place, waiting in enumerate(sorted(queue, key=age_of)):
                 size -= waiting.size
                 beyond = place >= keep or (size < 0 and place > 0)
                 in_the_way = place >= pace * SLOW_MS and self._holds_back(waiting)
                 if (beyond or in_the_way) and _may_go(waiting, now_ms):
+                    older = older or self._aside[kind].older(now_ms)
                     before = place + older(age_of(waiting))
                     waiting.due_ms = _due_ms(waiting, before, pace, now_ms)
                     yield waiting

@@ -77,8 +77,10 @@ class Placing:
             names = self._breakers.of(waiting.model)
             if waiting.flow is not None:
                 names = [waiting.flow.deployment]
+            # What is paused holds its queue by itself.
+            names = [name for name in names if name not in self._seats.closed]
             switches = [irregular.get(name) for name in names]
-            if any(one is None or _calls(one, waiting, now_ms) for one in switches):
+            if not names or any(one is None or _calls(one, waiting, now_ms) for one in switches):
                 return False
             if any(one is not None and one.state is State.HALF_OPEN for one in switches):
                 kept[names[0]] += 1

@@ -100,8 +100,7 @@ class Outbox:
 
         Raises `KafkaError`, or `Undeliverable` as `send` does.
         """
-        if self._broken is not None:
-            await self._mend(self._broken)
+        await self.ready()
         producer = self._open_producer()
         try:
             ack = await self._hand(producer, topic, value, key, headers, partition)
@@ -112,6 +111,12 @@ class Outbox:
             raise
         ack.add_done_callback(lambda done: self._observe(producer, done))
         return ack
+
+    async def ready(self) -> None:
+        """Replace a producer that refuses; what it had has failed then. Raises `KafkaError`."""
+        if self._broken is not None:
+            await self._mend(self._broken)
+            await asyncio.sleep(0)  # those who wait for its acks are told
 
     async def send(
         self,

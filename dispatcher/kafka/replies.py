@@ -3,8 +3,8 @@
 Chunks of all streams leave through one queue and one producer, in order; a stream's final is sent when
 its chunks are acknowledged, so that a reader of the topic finds them in order too. The queue is
 bounded: a stream that cannot be written is ended, not buffered. Once Kafka has not taken a chunk in time,
-it and what follows it of its stream is held, and sent again in order when the call has ended: readers drop
-what they have.
+what follows it of its stream is held until nothing is on its way; then all that was not acknowledged is
+written again, in order: readers drop what they have.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from headrace.schemas.replies import PART_BYTES, Reply, encode
 from headrace.telemetry.logs import Log
 
 BACKLOG_BYTES = 64 * 1024 * 1024
-"""Chunks that wait for Kafka, all streams of a process together."""
-HELD_BYTES = 4 * 1024 * 1024
-"""Chunks of one stream that are held, at most: as much as the largest record has."""
+"""Chunks that are not acknowledged, all streams of a process together."""
+AGAIN_S = 0.5
+"""How long a stream rests before it is written again."""
 
 
-def _place(held: tuple[ReplyTo, Reply]) -> int:
+def _seq(held: tuple[ReplyTo, Reply]) -> int:
     return held[1].seq
 
 
@@ -48,11 +48,12 @@ class ReplyStream:
         self._ended = ended
         self._drained: Future[None] | None = None
         self._queued = 0
-        self._handled = 0
+        self._open = 0
+        """Chunks that are neither acknowledged nor dropped."""
         self._acks = 0
         """Acks that are waited for."""
         self._held: list[tuple[ReplyTo, Reply]] = []
-        self._held_bytes = 0
+        self._resting = False
         self._kept: list[bytes] | None = None
         self._first: Callable[[int, int], object] | None = None
         self.chunks = 0
@@ -97,6 +98,7 @@ class ReplyStream:
             reply.queue_ms, reply.upstream = base.queue_ms, base.upstream
         if self._replies.queue(self, self._address, reply):
             self._queued += 1
+            self._open += 1
         else:
             self._break()
 
@@ -109,58 +111,51 @@ class ReplyStream:
         """A queued chunk was handed to the producer."""
         self._acks += 1
         ack.add_done_callback(partial(self._acked, address, reply))
-        self._handle()
 
     def hold(self, address: ReplyTo, reply: Reply) -> None:
-        """A queued chunk has to wait until the call has ended."""
-        self._keep_back(address, reply)
-        self._handle()
+        """A queued chunk has to wait for its turn, or for Kafka."""
+        if not self._held:
+            self._replies.tell_held(reply)
+        self._held.append((address, reply))
+        self._rest()
 
-    def drop(self) -> None:
+    def release(self) -> list[tuple[ReplyTo, Reply]]:
+        """What was held, to be written again."""
+        held, self._held, self._resting = sorted(self._held, key=_seq), [], False
+        return held
+
+    def drop(self, reply: Reply) -> None:
         """A queued chunk will never be written."""
         self._break()
-        self._handle()
+        self._close(reply)
 
     async def drain(self) -> None:
-        """Wait until every chunk is acknowledged, or the stream is broken."""
-        while self._handled < self._queued or self._acks:
+        """Wait until every chunk is acknowledged, or will never be."""
+        if self._open:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
-        held, self._held = sorted(self._held, key=_place), []
-        try:
-            for address, reply in held:
-                if not self.broken:
-                    self._written(reply, await self._replies.send_chunk(address, reply))
-        except Undeliverable:
-            self._break()
-
-    def _handle(self) -> None:
-        self._handled += 1
-        self._wake()
 
     def _acked(self, address: ReplyTo, reply: Reply, ack: "Future[RecordMetadata]") -> None:
         self._acks -= 1
         if ack.cancelled() or ack.exception() is not None:
-            self._keep_back(address, reply)
-        else:
-            self._written(reply, ack.result())
-        self._wake()
-
-    def _written(self, reply: Reply, place: RecordMetadata) -> None:
+            self.hold(address, reply)
+            return
         self.chunks += 1
         if self._first is not None and reply.seq == 1:
+            place = ack.result()
             self._first(place.partition, place.offset)
+        self._close(reply)
+        self._rest()
 
-    def _keep_back(self, address: ReplyTo, reply: Reply) -> None:
-        if not self._held:
-            self._replies.tell_held(reply)
-        self._held.append((address, reply))
-        self._held_bytes += len(reply.body)
-        if self._held_bytes > HELD_BYTES:
-            self._break()
+    def _rest(self) -> None:
+        if self._held and not self._acks and not self._resting:
+            self._resting = True
+            self._replies.later(self)
 
-    def _wake(self) -> None:
-        if self._drained is not None and not self._drained.done():
+    def _close(self, reply: Reply) -> None:
+        self._open -= 1
+        self._replies.closed(reply)
+        if not self._open and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
     def _break(self) -> None:
@@ -184,7 +179,7 @@ class Replies:
         self._gone = gone
         self._log = log
         self._queue: deque[tuple[ReplyStream, ReplyTo, Reply]] = deque()
-        self._queued_bytes = 0
+        self._open_bytes = 0
         self._wake = asyncio.Event()
 
     def open(self, address: ReplyTo, base: Reply, ended: Callable[[], object]) -> ReplyStream:
@@ -193,9 +188,9 @@ class Replies:
 
     def queue(self, stream: ReplyStream, address: ReplyTo, reply: Reply) -> bool:
         """Queue a chunk; False when the backlog is full."""
-        if self._queued_bytes > BACKLOG_BYTES:
+        if self._open_bytes > BACKLOG_BYTES:
             return False
-        self._queued_bytes += len(reply.body)
+        self._open_bytes += len(reply.body)
         self._queue.append((stream, address, reply))
         self._wake.set()
         return True
@@ -207,10 +202,9 @@ class Replies:
             self._wake.clear()
             while self._queue:
                 stream, address, reply = self._queue.popleft()
-                self._queued_bytes -= len(reply.body)
                 # The rest of such a stream would hold up all others, for a time-out each.
                 if stream.broken:
-                    stream.drop()
+                    stream.drop(reply)
                 elif stream.holds:
                     stream.hold(address, reply)
                 else:
@@ -218,6 +212,10 @@ class Replies:
 
     async def _post_chunk(self, stream: ReplyStream, address: ReplyTo, reply: Reply) -> None:
         try:
+            await self._chunks.ready()
+            if stream.holds:  # what a replaced producer had has failed
+                stream.hold(address, reply)
+                return
             ack = await self._chunks.post(
                 address.topic,
                 reply.body,
@@ -228,7 +226,7 @@ class Replies:
             )
         except Undeliverable as error:
             self._log.warning("chunk_lost", request_id=reply.id, code=type(error).__name__)
-            stream.drop()
+            stream.drop(reply)
         except KafkaError:
             stream.hold(address, reply)
         else:
@@ -238,9 +236,17 @@ class Replies:
         """Kafka has not taken this chunk in time."""
         self._log.warning("chunks_held", request_id=reply.id, attempt=reply.attempt)
 
-    async def send_chunk(self, address: ReplyTo, reply: Reply) -> RecordMetadata:
-        """Send a chunk until it is acknowledged. Raises `Undeliverable`."""
-        return await self._send(self._chunks, address, reply, reply.body)
+    def closed(self, reply: Reply) -> None:
+        """A chunk is acknowledged, or dropped."""
+        self._open_bytes -= len(reply.body)
+
+    def later(self, stream: ReplyStream) -> None:
+        """Write what a stream holds in a while, before anything else of it."""
+        asyncio.get_running_loop().call_later(AGAIN_S, self._write_again, stream)
+
+    def _write_again(self, stream: ReplyStream) -> None:
+        self._queue.extendleft((stream, *held) for held in reversed(stream.release()))
+        self._wake.set()
 
     async def final(self, address: ReplyTo, reply: Reply) -> tuple[int, int, int]:
         """Send a final, in parts where it is long; returns when acknowledged.

@@ -98,3 +98,31 @@ def test_nothing_is_kept_of_empty_queues() -> None:
     asking.queued = [A]
     asking.look()
     assert set(asking.passed._vain_ms) == set(asking.passed._passed_ms) == {A}
+
+
+def test_what_is_left_over_does_not_keep_others_from_their_turns() -> None:
+    """A flow with room of its own was asked for without pause: nobody else's turn ever came."""
+    passed, room = PassedOver(), {A: 1, B: 1, C: 3}
+    passed.asked([B, C], room)
+    turns_of_b = 0
+    for now_ms in range(PASSED_MS, 20 * REST_MS, EVERY_MS):
+        passed.look(now_ms)
+        order = passed.order(room)
+        turns_of_b += order[0] == B
+        passed.asked([order[0], C], room)
+        if order[0] == A:
+            passed.promised(A)
+    assert turns_of_b >= 5 * PASSED_MS / EVERY_MS
+
+
+def test_a_turn_stays_below_higher_lanes() -> None:
+    high, low = flow("a", lane="interactive"), flow("b", lane="batch")
+    passed = PassedOver()
+    passed.asked([low], [low])
+    for now_ms in (PASSED_MS // 2, PASSED_MS, PASSED_MS + REST_MS):
+        passed.look(now_ms)
+        passed.asked([], [high, low])
+        if now_ms < PASSED_MS:
+            passed.asked([low], [high, low])
+    other = flow("c", lane="batch")
+    assert passed.order({high: 1, low: 1, other: 1}) == [high, low, other]

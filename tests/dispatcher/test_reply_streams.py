@@ -5,7 +5,11 @@ from typing import cast
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    LeaderNotAvailableError,
+    OutOfOrderSequenceNumber,
+)
 from aiokafka.structs import RecordMetadata
 
 from headrace.dispatcher.kafka import replies
@@ -21,34 +25,37 @@ from support.eventually import eventually
 class Chunks:
     """Takes chunks, but not `refused`. What is `late` is not taken in time, `unsent` not even handed over."""
 
-    def __init__(self, *refused: bytes, late: bytes = b"", unsent: bytes = b"") -> None:
+    def __init__(self, *refused: bytes) -> None:
         self.taken: list[bytes] = []
         self.told: list[dict[str, bytes]] = []
+        self.late: set[bytes] = set()
+        self.unsent: set[bytes] = set()
+        self.open: list[asyncio.Future[RecordMetadata]] = []
         self._refused = refused
-        self._late = late
-        self._unsent = unsent
+
+    async def ready(self) -> None:
+        """What had to fail has failed."""
+        for ack in self.open:
+            ack.set_exception(OutOfOrderSequenceNumber())
+        self.open.clear()
+        await asyncio.sleep(0)
 
     async def post(
         self, topic: str, value: bytes, *, headers: Headers, **_: object
     ) -> "asyncio.Future[RecordMetadata]":
         ack: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        if value == self._unsent:
-            raise KafkaConnectionError("away")
-        if value == self._late:
-            ack.set_exception(LeaderNotAvailableError())
-        else:
-            ack.set_result(await self.send(topic, value, headers=headers))
-        return ack
-
-    async def send(
-        self, topic: str, value: bytes, *, headers: Headers, **_: object
-    ) -> RecordMetadata:
         if value in self._refused:
             raise Undeliverable("no such topic")
+        if value in self.unsent:
+            raise KafkaConnectionError("away")
+        if value in self.late:
+            ack.set_exception(LeaderNotAvailableError())
+            return ack
         self.taken.append(value)
         self.told.append(dict(headers))
         place = TopicPartition(topic, 3)
-        return RecordMetadata(topic, 3, place, len(self.taken) - 1, None, 0, 0)
+        ack.set_result(RecordMetadata(topic, 3, place, len(self.taken) - 1, None, 0, 0))
+        return ack
 
 
 def answers(chunks: Chunks) -> Replies:
@@ -121,10 +128,13 @@ async def test_a_chunk_that_kafka_refuses_ends_its_stream_and_holds_up_no_other(
 
 @pytest.mark.parametrize("late", [True, False])
 async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_behind_it(
-    late: bool,
+    monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    chunks = Chunks(late=b"1") if late else Chunks(unsent=b"1")
-    written, ended, first = answers(chunks), list[str](), list[tuple[int, int]]()
+    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    chunks, ended, first = Chunks(), list[str](), list[tuple[int, int]]()
+    away = chunks.late if late else chunks.unsent
+    away.add(b"1")
+    written = answers(chunks)
     held, other = stream(written, ended), stream(written, ended, "other")
     held.outlast("answers", lambda *place: first.append(place))
     writing = asyncio.create_task(written.run())
@@ -133,36 +143,80 @@ async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_b
     held.forward(b"2")
     other.forward(b"whole")
     await eventually(lambda: chunks.taken == [b"whole"])
+    away.clear()
+    await eventually(lambda: not held.holds)
+    held.forward(b"3")
     writing.cancel()
     await drained(written, held, other)
-    assert chunks.taken == [b"whole", b"1", b"2"]
-    assert [told["headrace-seq"] for told in chunks.told] == [b"1", b"1", b"2"]
-    assert (held.chunks, held.broken, ended, first) == (2, False, [], [(3, 1)])
+    assert chunks.taken == [b"whole", b"1", b"2", b"3"]
+    assert [told["headrace-seq"] for told in chunks.told] == [b"1", b"1", b"2", b"3"]
+    assert (held.chunks, held.broken, ended, first) == (3, False, [], [(3, 1)])
 
 
-async def test_a_stream_holds_a_bounded_part_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "HELD_BYTES", 2)
-    chunks, ended = Chunks(late=b"1"), list[str]()
+async def test_nothing_overtakes_what_fails_with_the_producer_that_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    chunks, ended = Chunks(), list[str]()
+    written = answers(chunks)
+    one = stream(written, ended)
+    post = chunks.post
+
+    async def unanswered(*_: object, **__: object) -> "asyncio.Future[RecordMetadata]":
+        chunks.open.append(asyncio.get_running_loop().create_future())
+        return chunks.open[0]
+
+    monkeypatch.setattr(chunks, "post", unanswered)
+    writing = asyncio.create_task(written.run())
+    one.forward(b"1")
+    await eventually(lambda: bool(chunks.open))
+    monkeypatch.setattr(chunks, "post", post)
+    one.forward(b"2")
+    await eventually(lambda: len(chunks.taken) == 2)
+    writing.cancel()
+    await drained(written, one)
+    assert (chunks.taken, one.chunks, ended) == ([b"1", b"2"], 2, [])
+
+
+async def test_what_streams_hold_is_bounded_for_all_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replies, "BACKLOG_BYTES", 1)
+    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    chunks, ended = Chunks(), list[str]()
+    chunks.late.add(b"1")
+    written = answers(chunks)
+    one, other = stream(written, ended), stream(written, ended, "other")
+    writing = asyncio.create_task(written.run())
+    one.forward(b"1")
+    await eventually(lambda: one.holds)
+    other.forward(b"2")
+    other.forward(b"3")
+    assert (ended, other.broken, one.broken) == (["other"], True, False)
+    chunks.late.clear()
+    await drained(written, one, other)
+    writing.cancel()
+    assert (one.chunks, written.queue(one, ReplyTo("a"), Reply(id=RequestId("r"), body=b""))) == (
+        1,
+        True,
+    )
+
+
+async def test_a_held_chunk_whose_topic_is_gone_breaks_its_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    chunks, ended = Chunks(b"2"), list[str]()
+    chunks.unsent.add(b"1")
     written = answers(chunks)
     one = stream(written, ended)
     writing = asyncio.create_task(written.run())
     one.forward(b"1")
+    one.forward(b"2")
     await eventually(lambda: one.holds)
-    one.forward(b"2")
-    one.forward(b"3")
-    await eventually(lambda: ended == ["r"])
+    chunks.unsent.clear()
+    await drained(written, one)
     writing.cancel()
-    await drained(written, one)
-    assert (one.broken, one.chunks, chunks.taken) == (True, 0, [])
-
-
-async def test_a_held_chunk_whose_topic_is_gone_breaks_its_stream() -> None:
-    chunks, ended = Chunks(b"2", unsent=b"1"), list[str]()
-    written = answers(chunks)
-    one = stream(written, ended)
-    one.forward(b"1")
-    one.forward(b"2")
-    await drained(written, one)
     assert (one.broken, one.chunks, chunks.taken, ended) == (True, 1, [b"1"], ["r"])
 
 

@@ -114,6 +114,14 @@ def test_where_a_request_cannot_go_it_does_not_look_for_an_open_breaker(
     assert dispatcher.placing.until_ms(request, now_ms) == now_ms + OPEN_MS
 
 
+def test_what_is_paused_stays_in_its_queue_whatever_its_breaker_says(dispatcher: Process) -> None:
+    dispatcher.open(LONE)
+    now_ms, request = dispatcher.clock.ms, waiting(model=ALONE)
+    assert dispatcher.placing.stuck(now_ms)(request)
+    dispatcher.seats.closed = frozenset({LONE})
+    assert not dispatcher.placing.stuck(now_ms)(request)
+
+
 def test_what_failed_where_nothing_works_does_not_wait_in_its_queue(dispatcher: Process) -> None:
     for _ in range(LOCAL.failures):
         dispatcher.call(LONE, 500)
