@@ -24,7 +24,7 @@ kafka:
   topic_prefix: "{prefix}"
   replication_factor: 1
   min_insync_replicas: 1
-  request_timeout_s: 5
+  request_timeout_s: 20
   partitions: {{requests: 2, delay: 1, replies: 2, control: 1, dead_letters: 1, events: 1}}
 lanes: {{standard: {{deadline_s: 60}}}}
 deployments: [{{name: m, model: m, upstream: {{base_url: "http://127.0.0.1:1/v1"}}}}]

@@ -1,6 +1,8 @@
 """Chunks of a stream on their way out, where Kafka does not take them all."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
@@ -73,11 +75,21 @@ def stream(written: Replies, ended: list[str], name: str = "r") -> ReplyStream:
 
 
 async def drained(written: Replies, *streams: ReplyStream) -> None:
-    writing = asyncio.create_task(written.run())
+    async with writing(written):
+        await drain(*streams)
+
+
+async def drain(*streams: ReplyStream) -> None:
     async with asyncio.timeout(60):
         for one in streams:
             await one.drain()
-    writing.cancel()
+
+
+@asynccontextmanager
+async def writing(written: Replies) -> AsyncIterator[None]:
+    task = asyncio.create_task(written.run())
+    yield
+    task.cancel()
 
 
 async def test_a_stream_that_overflows_is_ended_and_can_be_drained(
@@ -101,10 +113,9 @@ async def test_nothing_follows_a_chunk_that_found_no_room(monkeypatch: pytest.Mo
     chunks, ended = Chunks(), list[str]()
     written = answers(chunks)
     one = stream(written, ended)
-    writing = asyncio.create_task(written.run())
-    one.forward(b"a")
-    await eventually(lambda: chunks.taken == [b"a"])
-    writing.cancel()
+    async with writing(written):
+        one.forward(b"a")
+        await drain(one)
     one.forward(b"b")
     one.forward(b"lost")
     await drained(written, one)
@@ -130,24 +141,23 @@ async def test_a_chunk_that_kafka_refuses_ends_its_stream_and_holds_up_no_other(
 async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_behind_it(
     monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended, first = Chunks(), list[str](), list[tuple[int, int]]()
     away = chunks.late if late else chunks.unsent
     away.add(b"1")
     written = answers(chunks)
     held, other = stream(written, ended), stream(written, ended, "other")
     held.outlast("answers", lambda *place: first.append(place))
-    writing = asyncio.create_task(written.run())
-    held.forward(b"1")
-    await eventually(lambda: held.holds)
-    held.forward(b"2")
-    other.forward(b"whole")
-    await eventually(lambda: chunks.taken == [b"whole"])
-    away.clear()
-    await eventually(lambda: not held.holds)
-    held.forward(b"3")
-    writing.cancel()
-    await drained(written, held, other)
+    async with writing(written):
+        held.forward(b"1")
+        await eventually(lambda: held.holds)
+        held.forward(b"2")
+        other.forward(b"whole")
+        await drain(other)
+        away.clear()
+        await drain(held)
+        held.forward(b"3")
+        await drain(held)
     assert chunks.taken == [b"whole", b"1", b"2", b"3"]
     assert [told["headrace-seq"] for told in chunks.told] == [b"1", b"1", b"2", b"3"]
     assert (held.chunks, held.broken, ended, first) == (3, False, [], [(3, 1)])
@@ -156,7 +166,7 @@ async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_b
 async def test_nothing_overtakes_what_fails_with_the_producer_that_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended = Chunks(), list[str]()
     written = answers(chunks)
     one = stream(written, ended)
@@ -167,14 +177,12 @@ async def test_nothing_overtakes_what_fails_with_the_producer_that_is_replaced(
         return chunks.open[0]
 
     monkeypatch.setattr(chunks, "post", unanswered)
-    writing = asyncio.create_task(written.run())
-    one.forward(b"1")
-    await eventually(lambda: bool(chunks.open))
-    monkeypatch.setattr(chunks, "post", post)
-    one.forward(b"2")
-    await eventually(lambda: len(chunks.taken) == 2)
-    writing.cancel()
-    await drained(written, one)
+    async with writing(written):
+        one.forward(b"1")
+        await eventually(lambda: bool(chunks.open))
+        monkeypatch.setattr(chunks, "post", post)
+        one.forward(b"2")
+        await drain(one)
     assert (chunks.taken, one.chunks, ended) == ([b"1", b"2"], 2, [])
 
 
@@ -182,41 +190,38 @@ async def test_what_streams_hold_is_bounded_for_all_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replies, "BACKLOG_BYTES", 1)
-    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended = Chunks(), list[str]()
     chunks.late.add(b"1")
     written = answers(chunks)
     one, other = stream(written, ended), stream(written, ended, "other")
-    writing = asyncio.create_task(written.run())
-    one.forward(b"1")
-    await eventually(lambda: one.holds)
-    other.forward(b"2")
-    other.forward(b"3")
-    assert (ended, other.broken, one.broken) == (["other"], True, False)
-    chunks.late.clear()
-    await drained(written, one, other)
-    writing.cancel()
-    assert (one.chunks, written.queue(one, ReplyTo("a"), Reply(id=RequestId("r"), body=b""))) == (
-        1,
-        True,
-    )
+    async with writing(written):
+        one.forward(b"1")
+        await eventually(lambda: one.holds)
+        other.forward(b"2")
+        other.forward(b"3")
+        assert (ended, other.broken, one.broken) == (["other"], True, False)
+        chunks.late.clear()
+        await drain(one, other)
+        one.forward(b"4")
+        await drain(one)
+    assert (one.chunks, one.broken) == (2, False)
 
 
 async def test_a_held_chunk_whose_topic_is_gone_breaks_its_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replies, "AGAIN_S", 0)
+    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended = Chunks(b"2"), list[str]()
     chunks.unsent.add(b"1")
     written = answers(chunks)
     one = stream(written, ended)
-    writing = asyncio.create_task(written.run())
-    one.forward(b"1")
-    one.forward(b"2")
-    await eventually(lambda: one.holds)
-    chunks.unsent.clear()
-    await drained(written, one)
-    writing.cancel()
+    async with writing(written):
+        one.forward(b"1")
+        one.forward(b"2")
+        await eventually(lambda: one.holds)
+        chunks.unsent.clear()
+        await drain(one)
     assert (one.broken, one.chunks, chunks.taken, ended) == (True, 1, [b"1"], ["r"])
 
 
