@@ -100,7 +100,8 @@ class Outbox:
 
         Raises `KafkaError`, or `Undeliverable` as `send` does.
         """
-        await self.ready()
+        if self._broken is not None:
+            await self.ready()
         producer = self._open_producer()
         try:
             ack = await self._hand(producer, topic, value, key, headers, partition)

@@ -74,8 +74,6 @@ class AllSources:
 
     async def poll(self, timeout_s: float) -> Arrivals:
         """Records that arrived; empty after `wake` or `timeout_s`."""
-        # The first may read all that may arrive: each is first in its turn.
-        self._sources = self._sources[1:] + self._sources[:1]
         for source in self._sources:
             source.resume()
         if not self._inbox:
@@ -87,6 +85,9 @@ class AllSources:
             finally:
                 alarm.cancel()
                 self._waiter = None
+        if self.full():
+            # The first may have read all of it, and the others nothing: each is first in its turn.
+            self._sources = self._sources[1:] + self._sources[:1]
         arrivals, self._inbox, self._arrived = self._inbox, [], 0
         return arrivals
 

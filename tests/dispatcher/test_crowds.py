@@ -85,6 +85,14 @@ class Room:
         return [one.due_ms - self.now_ms for one in self.aside]
 
 
+def slow_room() -> Room:
+    """A full room of which one goes a second: 30 have stayed, 59 were put aside."""
+    room = Room()
+    room.come(ROOM)
+    room.go_on(KNOWN_S, picks=1)
+    return room
+
+
 def test_a_lane_with_room_is_left_alone() -> None:
     room = Room()
     room.come(ROOM // 2)
@@ -103,9 +111,7 @@ def test_a_full_lane_that_goes_fast_is_left_alone() -> None:
 
 
 def test_a_slow_kind_keeps_what_it_needs_and_the_rest_waits_for_half_of_its_time() -> None:
-    room = Room()
-    room.come(ROOM)
-    room.go_on(KNOWN_S, picks=1)
+    room = slow_room()
     # 89 are left, and begin one a second: 30 of them within half a minute.
     assert room.queues.records[LANE] == SLOW_MS // 1000 == 30
     assert len(room.aside) == 59
@@ -114,9 +120,7 @@ def test_a_slow_kind_keeps_what_it_needs_and_the_rest_waits_for_half_of_its_time
 
 
 def test_those_that_follow_are_put_aside_for_longer() -> None:
-    room = Room()
-    room.come(ROOM)
-    room.go_on(KNOWN_S, picks=1)
+    room = slow_room()
     first = max(room.waits_of())
     room.aside.clear()
     room.come(70)
@@ -125,9 +129,7 @@ def test_those_that_follow_are_put_aside_for_longer() -> None:
 
 
 def test_one_that_comes_back_is_not_put_behind_younger_ones() -> None:
-    room = Room()
-    room.come(ROOM)
-    room.go_on(KNOWN_S, picks=1)
+    room = slow_room()
     older = list(room.aside)
     room.come(70)
     for _ in range(40):
@@ -143,9 +145,7 @@ def test_one_that_comes_back_is_not_put_behind_younger_ones() -> None:
 
 
 def test_one_that_comes_back_is_behind_older_ones_that_are_aside() -> None:
-    room = Room()
-    room.come(ROOM)
-    room.go_on(KNOWN_S, picks=1)
+    room = slow_room()
     older = len(room.aside)
     room.come(70)
     room.go_on(1, picks=1)

@@ -24,6 +24,12 @@ from headrace.telemetry.logs import get_log
 from support.eventually import eventually
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams are written again at once."""
+    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
+
+
 class Chunks:
     """Takes chunks, but not `refused`. What is `late` is not taken in time, `unsent` not even handed over."""
 
@@ -141,9 +147,8 @@ async def test_a_chunk_that_kafka_refuses_ends_its_stream_and_holds_up_no_other(
 
 @pytest.mark.parametrize("late", [True, False])
 async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_behind_it(
-    monkeypatch: pytest.MonkeyPatch, late: bool
+    late: bool,
 ) -> None:
-    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended, first = Chunks(), list[str](), list[tuple[int, int]]()
     away = chunks.late if late else chunks.unsent
     away.add(b"1")
@@ -168,7 +173,6 @@ async def test_a_chunk_that_kafka_does_not_take_in_time_is_sent_again_with_all_b
 async def test_nothing_overtakes_what_fails_with_the_producer_that_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended = Chunks(), list[str]()
     written = answers(chunks)
     one = stream(written, ended)
@@ -192,7 +196,6 @@ async def test_what_streams_hold_is_bounded_for_all_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replies, "BACKLOG_BYTES", 1)
-    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
     chunks, ended = Chunks(), list[str]()
     chunks.late.add(b"1")
     written = answers(chunks)
@@ -210,10 +213,7 @@ async def test_what_streams_hold_is_bounded_for_all_together(
     assert (one.chunks, one.broken) == (2, False)
 
 
-async def test_a_held_chunk_whose_topic_is_gone_breaks_its_stream(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(replies, "AGAIN_S", 0.01)
+async def test_a_held_chunk_whose_topic_is_gone_breaks_its_stream() -> None:
     chunks, ended = Chunks(b"2"), list[str]()
     chunks.unsent.add(b"1")
     written = answers(chunks)
