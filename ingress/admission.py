@@ -28,9 +28,11 @@ _OURS = (
 )
 
 
-def admit_head(policy: AdmissionPolicy, headers: HttpHeaders) -> Caller | Refusal:
-    """Judge a request before its body is read."""
-    caller = authenticate(policy, headers.get(b"authorization", b""))
+def admit_head(
+    policy: AdmissionPolicy, headers: HttpHeaders, known: Caller | None = None
+) -> Caller | Refusal:
+    """Judge a request before its body is read. `known`: whose its `Authorization` header is."""
+    caller = known or authenticate(policy, headers.get(b"authorization", b""))
     if isinstance(caller, Refusal):
         return caller
     content_type = headers.get(b"content-type", b"")

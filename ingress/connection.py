@@ -9,6 +9,7 @@
 """
 
 import asyncio
+from hmac import compare_digest
 from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from headrace.ingress.answer import Answer
 from headrace.ingress.asgi import SLICE_BYTES
+from headrace.ingress.policy import Caller
 from headrace.schemas.errors import Code, error_body
 
 STATE = "connection"
@@ -56,6 +58,8 @@ class Connection(HttpToolsProtocol):
     """One connection. At most one request of it is served at a time; `client` is its party."""
 
     client_party: Client | None = None
+    _known: tuple[bytes, Caller] | None = None
+    """The `Authorization` header that was accepted last, and whose it is."""
     _pending = 0
     """What the parser may hold: bytes of the reads since a head or a piece of a body was complete. What
     followed it in the same read, at most some 256 KB, is not counted.
@@ -109,6 +113,15 @@ class Connection(HttpToolsProtocol):
     def cut(self) -> None:
         """Drop the connection and what was written to it."""
         self.transport.abort()
+
+    def known(self, authorization: bytes) -> Caller | None:
+        """Who was accepted with this header on this connection, as the last one: a digest less."""
+        known = self._known
+        return known[1] if known is not None and compare_digest(known[0], authorization) else None
+
+    def accepted(self, authorization: bytes, caller: Caller) -> None:
+        """`caller` has shown this header."""
+        self._known = authorization, caller
 
     def write_answer(self, cycle: RequestResponseCycle, whole: Answer) -> None:
         """Write a whole answer in one piece. By ASGI it takes two messages, which are two calls of the

@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.ingress import admission, answer
 from headrace.ingress.asgi import Receive, Scope, Send, linger, read_body, send_answer, telling
-from headrace.ingress.connection import STATE, Listener
+from headrace.ingress.connection import STATE, Connection, Listener
 from headrace.ingress.forecast import HttpHeaders
 from headrace.ingress.ids import RANDOM_BITS, uuid7
 from headrace.ingress.jobs import submission
@@ -120,9 +120,14 @@ class HotRoutes:
         refusal = self._no_room()
         if refusal is not None:
             return refusal
-        caller = admission.admit_head(s.policy, headers)
+        connection: Connection = scope["state"][STATE][0]
+        authorization = headers.get(b"authorization", b"")
+        known = connection.known(authorization)
+        caller = admission.admit_head(s.policy, headers, known)
         if isinstance(caller, Refusal):
             return caller
+        if known is None:
+            connection.accepted(authorization, caller)
         body = await read_body(receive, s.policy.max_body_bytes)
         if body is None:
             return None

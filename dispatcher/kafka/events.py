@@ -6,6 +6,7 @@ answer. What is not yet sent when a process is killed is missing there, and nowh
 
 import asyncio
 from asyncio import Future
+from collections import defaultdict
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
@@ -28,15 +29,17 @@ class Events:
         self._topic = topic
         self._outbox = outbox
         self._log = log
-        self._pending: list[tuple[Tenant, bytes]] = []
+        self._pending: defaultdict[Tenant, list[bytes]] = defaultdict(list)
+        self._count = 0
         self._wake = asyncio.Event()
 
     def add(self, tenant: Tenant, value: bytes) -> None:
         """Queue one event; lost, and said so, when Kafka has taken none for long."""
-        if len(self._pending) >= MAX_PENDING:
-            self._log.warning("event_lost", code="events_backlog_full")
+        if self._count >= MAX_PENDING:
+            self._log.warning("events_lost", code="events_backlog_full")
             return
-        self._pending.append((tenant, value))
+        self._count += 1
+        self._pending[tenant].append(value)
         self._wake.set()
 
     async def run(self) -> None:
@@ -49,18 +52,25 @@ class Events:
     async def flush(self) -> None:
         """Hand over what is pending; the acks are only observed."""
         self._wake.clear()
-        pending, self._pending = self._pending, []
-        for tenant, value in pending:
+        places: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        for tenant, values in self._pending.items():
             key = tenant.encode()
-            partition = key_partition(key, self.partitions)
+            places[key_partition(key, self.partitions)] += [(key, value) for value in values]
+        self._pending.clear()
+        self._count = 0
+        for partition, records in places.items():
             try:
-                ack = await self._outbox.post(self._topic, value, key=key, partition=partition)
+                acks = await self._outbox.post_all(self._topic, records, partition=partition)
             except (KafkaError, Undeliverable) as error:
-                self._log.warning("event_lost", code=type(error).__name__)
+                self._lost(error)
             else:
-                ack.add_done_callback(self._acked)
+                for ack in acks:
+                    ack.add_done_callback(self._acked)
 
     def _acked(self, ack: "Future[RecordMetadata]") -> None:
         error = None if ack.cancelled() else ack.exception()
         if error is not None:
-            self._log.warning("event_lost", code=type(error).__name__)
+            self._lost(error)
+
+    def _lost(self, error: BaseException) -> None:
+        self._log.warning("events_lost", code=type(error).__name__)

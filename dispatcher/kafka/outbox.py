@@ -7,10 +7,10 @@ cause carries the same request id, so readers drop it. A Kafka that is away kill
 
 import asyncio
 from asyncio import Future
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     InvalidTopicError,
     KafkaConnectionError,
@@ -21,6 +21,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from headrace.dispatcher.kafka.closing import end_producer
@@ -113,6 +114,29 @@ class Outbox:
         ack.add_done_callback(lambda done: self._observe(producer, done))
         return ack
 
+    async def post_all(
+        self, topic: str, records: Sequence[tuple[bytes, bytes]], *, partition: int
+    ) -> "list[Future[RecordMetadata]]":
+        """Hand over small records (key, value) of one partition; the futures are the acks of their batches.
+
+        As `post`, without a future for each. Nobody else may write to that partition through this producer:
+        aiokafka lets a batch wait for what stands before it.
+        """
+        if self._broken is not None:
+            await self.ready()
+        producer = self._open_producer()
+        try:
+            await self._find(producer, topic, partition)
+            acks = []
+            for batch in _batches(producer, records):
+                ack = await producer.send_batch(batch, topic, partition=partition)
+                ack.add_done_callback(lambda done: self._observe(producer, done))
+                acks.append(ack)
+        except KafkaError as error:
+            self._suspect(producer, error)
+            raise
+        return acks
+
     async def ready(self) -> None:
         """Replace a producer that refuses; what it had has failed then. Raises `KafkaError`."""
         if self._broken is not None:
@@ -166,18 +190,26 @@ class Outbox:
         headers: Headers | None,
         partition: int | None,
     ) -> "Future[RecordMetadata]":
-        known = producer.client.cluster.partitions_for_topic(topic)
-        if known is None or (partition is not None and partition not in known):
-            try:
-                async with asyncio.timeout(self._look_up_s):
-                    await self._look_up(producer, topic, partition)
-            except TimeoutError:
-                # aiokafka would wait for ever where the producer is replaced meanwhile.
-                raise UnknownTopicOrPartitionError(topic) from None
+        await self._find(producer, topic, partition)
         ack: Future[RecordMetadata] = await producer.send(
             topic, value, key=key, partition=partition, headers=headers
         )
         return ack
+
+    async def _find(self, producer: AIOKafkaProducer, topic: str, partition: int | None) -> None:
+        cluster = producer.client.cluster
+        if partition is None:
+            known = cluster.partitions_for_topic(topic) is not None
+        else:  # without a set of all partitions
+            known = cluster.leader_for_partition(TopicPartition(topic, partition)) is not None
+        if known:
+            return
+        try:
+            async with asyncio.timeout(self._look_up_s):
+                await self._look_up(producer, topic, partition)
+        except TimeoutError:
+            # aiokafka would wait for ever where the producer is replaced meanwhile.
+            raise UnknownTopicOrPartitionError(topic) from None
 
     async def _look_up(self, producer: AIOKafkaProducer, topic: str, partition: int | None) -> None:
         """What the producer knows may be minutes old: the topic may have grown since."""
@@ -232,6 +264,18 @@ class Outbox:
             await end_producer(producer)
             raise
         return producer
+
+
+def _batches(
+    producer: AIOKafkaProducer, records: Iterable[tuple[bytes, bytes]]
+) -> Iterator[BatchBuilder]:
+    batch = producer.create_batch()
+    for key, value in records:
+        if batch.append(timestamp=None, key=key, value=value) is None:  # it is full
+            yield batch
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=key, value=value)
+    yield batch
 
 
 def _is_fatal(error: BaseException) -> bool:

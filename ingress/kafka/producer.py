@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -73,7 +73,7 @@ class Producer(AIOKafkaProducer):
         sent: Coroutine[Any, Any, asyncio.Future[RecordMetadata]] = super().send(  # type: ignore[no-untyped-call]
             topic, value, key=key, partition=partition, headers=headers
         )
-        if self.partitions_of(topic):
+        if self._knows(topic, partition):
             return await sent
         try:
             async with asyncio.timeout(LOOK_UP_S):
@@ -90,6 +90,12 @@ class Producer(AIOKafkaProducer):
     def partitions_of(self, topic: str) -> int:
         """How many partitions the last metadata gave `topic`; 0 for a topic that is not there."""
         return len(self.client.cluster.partitions_for_topic(topic) or ())
+
+    def _knows(self, topic: str, partition: int | None) -> bool:
+        if partition is None:
+            return self.partitions_of(topic) > 0
+        place = TopicPartition(topic, partition)  # asked so, no set of all partitions is made
+        return self.client.cluster.leader_for_partition(place) is not None
 
     async def rights_on(self, topics: list[str]) -> RightsResponse:
         """What the brokers say of `topics`. Raises `KafkaError` when none answers.

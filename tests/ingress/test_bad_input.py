@@ -13,7 +13,7 @@ import pytest
 
 from headrace.schemas import keys
 from headrace.schemas.names import Tenant
-from support.answering import Answers
+from support.answering import Answers, answered
 from support.asking import raw_request
 from support.eventually import eventually
 from support.serving import MODEL, url
@@ -264,3 +264,29 @@ async def test_with_keys_only_a_known_key_is_served_and_its_tenant_is_on_the_rec
     assert (await ask(KEY)).status_code == 200
     assert stand.dispatcher.requests[0].tenant == "acme"
     assert KEY not in repr(stand.dispatcher.requests)
+
+
+async def test_each_request_of_a_connection_shows_its_own_key(stand_up: Any) -> None:
+    """Whose key was accepted is kept with the connection, and counts for no other key."""
+    pepper = "p" * 32
+    names = ("acme", "other")
+    shown = {name: keys.mint(Tenant(name), b"k" * keys.RANDOM_BYTES) for name in names}
+    stand = await stand_up(
+        lambda request: [answered(request, request.tenant.encode())],
+        auth={"mode": "keys", "pepper": pepper},
+        tenants={name: {"keys": [keys.digest(key, pepper)]} for name, key in shown.items()},
+    )
+
+    async def ask(key: str) -> tuple[int, str]:
+        headers = JSON | ({"authorization": f"Bearer {key}"} if key else {})
+        response = await client.post(PATH, content=GOOD, headers=headers)
+        return response.status_code, response.text if response.status_code == 200 else ""
+
+    one = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(base_url=url(stand.ingress), timeout=60, limits=one) as client:
+        assert await ask(shown["acme"]) == (200, "acme")
+        assert await ask(shown["acme"]) == (200, "acme")
+        assert await ask(shown["acme"][:-1]) == (401, "")
+        assert await ask("") == (401, "")
+        assert await ask(shown["other"]) == (200, "other")
+        assert await ask(shown["acme"]) == (200, "acme")

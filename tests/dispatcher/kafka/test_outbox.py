@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
@@ -103,3 +104,20 @@ async def test_a_topic_that_is_not_found_is_not_waited_for_when_the_producer_is_
             ends = await asyncio.gather(posting, return_exceptions=True)
         assert isinstance(ends[0], KafkaError), ends
         await outbox.send(topic, b"after it")
+
+
+async def test_records_that_are_handed_over_together_arrive_in_their_order(
+    kafka: LocalKafka,
+) -> None:
+    """More of them than one batch holds."""
+    records = [(b"key", b"%04d" % n + b"x" * 1_000) for n in range(BATCH_BYTES // 500)]
+    async with open_outbox(kafka.bootstrap) as (outbox, topic):
+        acks = await asyncio.gather(*await outbox.post_all(topic, records, partition=0))
+        assert [ack.offset for ack in acks] == sorted({ack.offset for ack in acks})
+        assert 1 < len(acks) < 10
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"
+        )
+        async with consumer, asyncio.timeout(30):
+            read = [await consumer.getone() for _ in records]
+    assert [(one.key, one.value) for one in read] == records
