@@ -16,6 +16,17 @@ DIES = 0.0005
 """How many of a producer's requests in one end it for good, although they were carried out."""
 
 
+class Batch:
+    """Records that are sent together; there is always room."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes, bytes]] = []
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes) -> object:
+        self.records.append((key, value))
+        return timestamp or self
+
+
 class Producer:
     """Idempotent: one request at a time, in order, until it is answered."""
 
@@ -29,7 +40,10 @@ class Producer:
         cluster = SimpleNamespace(
             partitions_for_topic=lambda topic: (
                 set(range(topics[topic])) if topic in topics else None
-            )
+            ),
+            leader_for_partition=lambda place: (
+                0 if place.partition < topics.get(place.topic, 0) else None
+            ),
         )
         self.client = SimpleNamespace(cluster=cluster, force_metadata_update=self._refresh)
 
@@ -73,6 +87,16 @@ class Producer:
         self, topic: str, value: bytes | None = None, **more: Any
     ) -> RecordMetadata:
         return await (await self.send(topic, value, **more))
+
+    @staticmethod
+    def create_batch() -> "Batch":
+        return Batch()
+
+    async def send_batch(
+        self, batch: "Batch", topic: str, *, partition: int
+    ) -> "asyncio.Future[RecordMetadata]":
+        acks = [await self.send(topic, value, key, partition) for key, value in batch.records]
+        return acks[0]
 
     def _ship(self) -> None:
         batch = self._sent = self._pending
