@@ -41,6 +41,9 @@ def governor(config: ConfigFile) -> None:
 
 def serve(run: Callable[[Path], None], config: Path) -> None:
     """Run a role that is imported."""
+    from headrace.telemetry.connections import tell_of_cut_connections
+
+    tell_of_cut_connections()
     with problems_shown():
         run(config)
 
