@@ -11,18 +11,19 @@ from collections.abc import Awaitable, Callable
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
+_send: Callable[..., Awaitable[object]] = AIOKafkaConnection.send
+
 
 def tell_of_cut_connections() -> None:
-    """For all clients of this process; call once, before they connect."""
-    send: Callable[..., Awaitable[object]] = AIOKafkaConnection.send
+    """For all clients of this process; call before they connect."""
+    AIOKafkaConnection.send = _send_if_open  # type: ignore[assignment, method-assign]
 
-    def send_if_open(
-        connection: AIOKafkaConnection, request: object, *, expect_response: bool = True
-    ) -> Awaitable[object]:
-        writer = connection._writer  # noqa: SLF001
-        if writer is not None and writer.transport.is_closing():
-            connection.close(reason=CloseReason.CONNECTION_BROKEN)
-            raise KafkaConnectionError(f"{connection.host}:{connection.port} was cut")
-        return send(connection, request, expect_response)
 
-    AIOKafkaConnection.send = send_if_open  # type: ignore[assignment, method-assign]
+def _send_if_open(
+    connection: AIOKafkaConnection, request: object, *, expect_response: bool = True
+) -> Awaitable[object]:
+    writer = connection._writer  # noqa: SLF001
+    if writer is not None and writer.transport.is_closing():
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"{connection.host}:{connection.port} was cut")
+    return _send(connection, request, expect_response=expect_response)
