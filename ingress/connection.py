@@ -1,4 +1,4 @@
-"""The server side of one HTTP connection: uvicorn's protocol with five things added.
+"""The server side of one HTTP connection: uvicorn's protocol with six things added.
 
 - Who waits on the connection hears of its end at once (`party.gone`). ASGI can only say so to
   somebody who awaits `receive`, which would cost every request a task of its own.
@@ -6,6 +6,7 @@
 - So is one whose head has no end: the parser keeps all of it, and nobody has shown a key by then.
 - A whole answer goes out in one write.
 - A connection whose client does not read can be cut.
+- Whose key was accepted last is kept, so that the next request with it costs no digest.
 """
 
 import asyncio
@@ -115,7 +116,7 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def known(self, authorization: bytes) -> Caller | None:
-        """Who was accepted with this header on this connection, as the last one: a digest less."""
+        """Who was accepted with this header on this connection, as the last one."""
         known = self._known
         return known[1] if known is not None and compare_digest(known[0], authorization) else None
 

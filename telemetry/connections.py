@@ -2,8 +2,8 @@
 
 aiokafka takes an `OSError` for that. uvloop raises `RuntimeError` where the other side has reset a connection
 and the task that reads it has not run since. It ended the task of a client that reads metadata, unseen, and
-whoever waited for metadata then waited for ever: after all brokers had been killed, one run in fifteen had a
-dispatcher whose journal stood still, with all that it owned.
+whoever waited for metadata then waited for ever: after all brokers had been killed, a dispatcher's
+journal stood still now and then, with all that it owned.
 """
 
 from collections.abc import Awaitable, Callable

@@ -29,17 +29,15 @@ class Events:
         self._topic = topic
         self._outbox = outbox
         self._log = log
-        self._pending: defaultdict[Tenant, list[bytes]] = defaultdict(list)
-        self._count = 0
+        self._pending: list[tuple[Tenant, bytes]] = []
         self._wake = asyncio.Event()
 
     def add(self, tenant: Tenant, value: bytes) -> None:
         """Queue one event; lost, and said so, when Kafka has taken none for long."""
-        if self._count >= MAX_PENDING:
+        if len(self._pending) >= MAX_PENDING:
             self._log.warning("events_lost", code="events_backlog_full")
             return
-        self._count += 1
-        self._pending[tenant].append(value)
+        self._pending.append((tenant, value))
         self._wake.set()
 
     async def run(self) -> None:
@@ -52,12 +50,14 @@ class Events:
     async def flush(self) -> None:
         """Hand over what is pending; the acks are only observed."""
         self._wake.clear()
+        pending, self._pending = self._pending, []
+        tenants: defaultdict[Tenant, list[bytes]] = defaultdict(list)
+        for tenant, value in pending:
+            tenants[tenant].append(value)
         places: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
-        for tenant, values in self._pending.items():
+        for tenant, values in tenants.items():
             key = tenant.encode()
             places[key_partition(key, self.partitions)] += [(key, value) for value in values]
-        self._pending.clear()
-        self._count = 0
         for partition, records in places.items():
             try:
                 acks = await self._outbox.post_all(self._topic, records, partition=partition)

@@ -22,9 +22,9 @@ class Batch:
     def __init__(self) -> None:
         self.records: list[tuple[bytes, bytes]] = []
 
-    def append(self, *, timestamp: None, key: bytes, value: bytes) -> object:
+    def append(self, *, key: bytes, value: bytes, **_more: Any) -> object:
         self.records.append((key, value))
-        return timestamp or self
+        return self
 
 
 class Producer:
