@@ -4,9 +4,11 @@ They stand in the order in which they were accepted, or of their deadlines, so t
 a call that was not made or from another deployment, has its place again.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Final, TypeVar
 
 from headrace.dispatcher.turns import Turns
@@ -155,10 +157,7 @@ def take_out(
 
 def insert(queue: deque[Waiting], waiting: Waiting) -> None:
     """Put it behind those of its rank and below."""
-    rank = waiting.rank
-    if not queue or queue[-1].rank <= rank:
+    if not queue or queue[-1].rank <= waiting.rank:
         queue.append(waiting)
-    elif rank <= queue[0].rank:
-        queue.appendleft(waiting)
     else:
-        queue.insert(next(at for at, one in enumerate(queue) if one.rank > rank), waiting)
+        queue.insert(bisect_right(queue, waiting.rank, key=attrgetter("rank")), waiting)

@@ -1,9 +1,10 @@
 """Requests that were read and wait for a seat: strict priority with a share for the lower lanes.
 
 No I/O. Queues for each lane and model, so that a model without a free seat holds back no other, in which
-tenants take turns (`tenants`); as they were read, or by their deadlines. Of the picks made while a higher
-lane has work, `share` go below it, so that no lane starves (P7); the same rule holds again among the lanes
-below. Requests that need credits stand in queues of their own (`flows`).
+tenants take turns (`tenants`). Of each the oldest goes first, from whichever partition it was read, or the
+one with the earliest deadline. Of the picks made while a higher lane has work, `share` go below it, so that
+no lane starves (P7); the same rule holds again among the lanes below. Requests that need credits stand in
+queues of their own (`flows`).
 """
 
 from collections import Counter
@@ -44,8 +45,8 @@ class LaneQueues:
         self.picked: Counter[Kind] = Counter()
         """Picks of each kind; whoever measures their pace empties it."""
 
-    def push(self, waiting: Waiting, *, first: bool = False) -> None:
-        """Queue a request; `first` for one that waited its turn before (a retry)."""
+    def push(self, waiting: Waiting) -> None:
+        """Queue a request at its place."""
         self.records[waiting.lane] += 1
         self.bytes[waiting.lane] += waiting.size
         if waiting.flow is not None:
@@ -54,7 +55,7 @@ class LaneQueues:
         queues = self._queues[waiting.lane].get(waiting.model)
         if queues is None:
             queues = self._queues[waiting.lane][waiting.model] = TenantQueues(self._weights)
-        queues.push(waiting, first=first)
+        queues.push(waiting)
 
     def hold(self, waiting: Waiting) -> None:
         """Keep a request that must not be picked."""

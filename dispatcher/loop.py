@@ -118,7 +118,7 @@ class Dispatcher:
                 self._tasks.spawn(self._standing.prove(self.revoked))
             if self._standing.sound:
                 for suspect in self._recovery.turn(self._clock.monotonic()):
-                    self._push(suspect, first=True)
+                    self._push(suspect)
                 for model in list(self._queues.models()):
                     self._serve(model, now_ms)
                 if self._gates is not None:
@@ -143,13 +143,13 @@ class Dispatcher:
                 barred = waiting.barred.get(deployment, 0) > now_ms
                 self._act(waiting, self._decide(waiting, now_ms, None if barred else deployment))
 
-    def _push(self, waiting: Waiting, *, first: bool = False) -> None:
+    def _push(self, waiting: Waiting) -> None:
         """Queue a request, unless it can fit no limit: then it would wait for ever."""
         if self._brakes.hold(waiting, self._clock.now_ms()):
             return
         refusal = self._gates.route(waiting, self._clock.now_ms()) if self._gates else None
         if refusal is None:
-            self._queues.push(waiting, first=first)
+            self._queues.push(waiting)
         else:
             self._act(waiting, refusal)
 
@@ -192,7 +192,7 @@ class Dispatcher:
         elif self._stopping and waiting.started:
             self._delay(waiting, self._clock.now_ms())
         else:
-            self._push(waiting, first=True)
+            self._push(waiting)
 
     def _end(self, waiting: Waiting, ending: Ending) -> None:
         self._settlement.begin(waiting)
@@ -226,7 +226,7 @@ class Dispatcher:
                 self._end_parking(waiting, now_ms)
             elif left_ms <= 0:
                 self._metrics.retry_late.observe(-left_ms / 1000)
-                self._push(waiting, first=True)
+                self._push(waiting)
             else:
                 self._hold(waiting, waiting.due_ms, now_ms)
 

@@ -32,17 +32,12 @@ class TenantQueues:
     def __iter__(self) -> Iterator[Waiting]:
         return chain.from_iterable(self._queues.values())
 
-    def push(self, waiting: Waiting, *, first: bool) -> None:
-        """Queue a request at its place; `first` for one that waited its turn before."""
+    def push(self, waiting: Waiting) -> None:
+        """Queue a request by its rank."""
         queue = self._queues.get(waiting.record.tenant)
         if queue is None:
             queue = self._queues[waiting.record.tenant] = deque()
-        if not queue or not (first or waiting.by_deadline):
-            queue.append(waiting)
-        elif first and (waiting.started or waiting.rank <= queue[0].rank):
-            queue.appendleft(waiting)
-        else:
-            insert(queue, waiting)
+        insert(queue, waiting)
 
     def pick(self) -> Waiting:
         """Take the request whose turn it is. Raises `StopIteration` where none waits."""

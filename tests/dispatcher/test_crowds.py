@@ -70,7 +70,7 @@ class Room:
         gone = set(map(id, back))
         self.aside = [one for one in self.aside if id(one) not in gone]
         for one in back:
-            self.queues.push(one, first=True)
+            self.queues.push(one)
 
     def go_on(self, seconds: int, *, picks: int = 0) -> None:
         """Time goes on, and so many requests begin in each second."""

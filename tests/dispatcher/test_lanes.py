@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec import structs
 
 from headrace.dispatcher.lanes import LaneQueues
 from headrace.dispatcher.waiting import Waiting
@@ -91,7 +92,8 @@ def test_one_lane_of_one_model_is_first_in_first_out() -> None:
 def test_one_that_waited_before_goes_first_in_its_lane_and_not_before_a_higher_one() -> None:
     queues = filled({HIGH: 1, LOW: 1}, share=0)
     again = waiting(lane=LOW)
-    queues.push(again, first=True)
+    again.source = structs.replace(again.source, timestamp_ms=again.rank - 1)
+    queues.push(again)
     assert picks(queues, 1) == [HIGH]
     assert queues.pick(M) is again
 
@@ -142,12 +144,11 @@ class Accounts(RuleBasedStateMachine):
         lane=st.sampled_from(LANES),
         model=st.sampled_from("ab"),
         size=st.integers(0, 9),
-        first=st.booleans(),
     )
-    def push(self, lane: LaneName, model: str, size: int, first: bool) -> None:
+    def push(self, lane: LaneName, model: str, size: int) -> None:
         request = waiting(lane=lane, model=model, size=size)
         self.inside.append(request)
-        self.queues.push(request, first=first)
+        self.queues.push(request)
 
     @rule(model=st.sampled_from("ab"))
     def pick(self, model: str) -> None:

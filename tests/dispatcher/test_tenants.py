@@ -18,7 +18,7 @@ def filled(counts: dict[str, int], weights: dict[str, float] | None = None) -> T
     queues = TenantQueues(named)
     for tenant, count in counts.items():
         for _ in range(count):
-            queues.push(waiting(tenant=tenant), first=False)
+            queues.push(waiting(tenant=tenant))
     return queues
 
 
@@ -44,13 +44,13 @@ def test_one_with_much_to_do_has_its_turns_among_many_who_come_and_go() -> None:
     """It came to the front with nothing left, as those before it had gone, and was sent back each time."""
     queues = filled({"many": 2_000})
     for number in range(19):
-        queues.push(waiting(tenant=f"once {number}"), first=False)
+        queues.push(waiting(tenant=f"once {number}"))
     seen = Counter[str]()
     for number in range(1_000):
         (whose,) = picks(queues, 1)
         seen["many" if whose == "many" else "once"] += 1
         if whose != "many":
-            queues.push(waiting(tenant=f"again {number}"), first=False)
+            queues.push(waiting(tenant=f"again {number}"))
     assert abs(seen["many"] - 1_000 / 20) <= 3
 
 
@@ -58,20 +58,20 @@ def test_one_that_was_away_has_saved_nothing() -> None:
     queues = filled({"a": 50, "b": 1})
     picks(queues, 30)
     for _ in range(20):
-        queues.push(waiting(tenant="b"), first=False)
+        queues.push(waiting(tenant="b"))
     assert abs(Counter(picks(queues, 20))[Tenant("b")] - 10) <= 1
 
 
-def test_a_retry_goes_first_and_what_was_put_aside_has_its_place_again() -> None:
-    queues = filled({"a": 2})
-    retry, aside = waiting(tenant="a"), waiting(tenant="a", offset=7)
-    retry.started = True
-    aside.source = structs.replace(aside.source, timestamp_ms=APPENDED_MS + 5)
-    queues.push(aside, first=True)
-    queues.push(retry, first=True)
-    assert queues.pick() is retry
-    picks(queues, 2)
-    assert queues.pick() is aside
+@given(st.lists(st.integers(0, 9), min_size=1))
+def test_the_oldest_of_a_tenant_goes_first_in_whatever_order_they_were_read(
+    ages: list[int],
+) -> None:
+    queues = TenantQueues({})
+    for age in ages:
+        one = waiting(tenant="a")
+        one.source = structs.replace(one.source, timestamp_ms=APPENDED_MS + age)
+        queues.push(one)
+    assert [queues.pick().rank - APPENDED_MS for _ in ages] == sorted(ages)
     assert not queues
 
 

@@ -86,6 +86,8 @@ async def _play(wanted: Sequence[Case], folder: Path, console: Console) -> list[
         rows.append(row)
         word = "held" if row.held else "DID NOT HOLD"
         console.print(f"{row.id} {word} ({row.took_s:.0f} s): {row.what}", markup=False)
+        for figure in row.measured:
+            console.print(f"    {figure.what}: {figure.value} {figure.unit}", markup=False)
         for finding in row.all_findings:
             console.print(f"    {finding}", markup=False, soft_wrap=True)
     return sorted(rows, key=lambda row: int(row.id[1:]))

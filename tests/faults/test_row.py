@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from benchmarks.report.page import begin, end
+from benchmarks.report.rows import Row as Figure
 from benchmarks.report.rows import as_json
 from faults.rig.row import PART, UNCHECKED, Row, as_figures, read_figures, with_figures, with_table
 
@@ -48,6 +49,13 @@ def test_a_case_with_findings_is_not_held_in_results_and_table() -> None:
     assert "| F18 | it is killed | P1 | NO | 800 | 800 | 0 | 0 | 3 of 5 | 9.1 s |" in with_table(
         PAGE, [first, *others]
     )
+
+
+def test_what_a_case_measured_stands_in_the_results_and_not_in_the_table() -> None:
+    pace = Figure("F18", "throughput", 27.3, "requests/s")
+    figures = as_figures(msgspec.structs.replace(row("F18"), measured=(pace,)))
+    assert figures[-1] == pace
+    assert with_table(PAGE, figures) == with_table(PAGE, as_figures(row("F18")))
 
 
 def test_what_was_not_checked_counts_nothing() -> None:

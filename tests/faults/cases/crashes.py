@@ -151,7 +151,13 @@ async def f23(play: Play) -> None:
     "F24",
     "rebalance storm: one of 8 leaves or joins every 2 s, for 60 s",
     "P1 P2, 0 re-executions, throughput >= 70 %",
-    shape=Shape(dispatchers=8, seats=1, mock="latency_ms=200;sign=1"),
+    shape=Shape(
+        dispatchers=8,
+        seats=1,
+        mock="latency_ms=200;sign=1",
+        # As many as by default: of 8, one of 7 would own two, which halves what they are worth.
+        overlay={"kafka": {"partitions": {"requests": 24}}},
+    ),
     limit_s=300,
 )
 async def f24(play: Play) -> None:
@@ -173,9 +179,11 @@ async def f24(play: Play) -> None:
         storm = completed_per_s(play.events, began, now_ms())
         normal = (before + await throughput(play, 10)) / 2
         load.enough()
-    play.in_time(
-        storm >= 0.7 * normal, f"{storm:.0f} requests/s in the storm, {normal:.0f} without it"
-    )
+    play.measured += [
+        ("throughput in the storm", round(storm, 1), "requests/s"),
+        ("throughput without it", round(normal, 1), "requests/s"),
+    ]
+    play.in_time(storm >= 0.7 * normal, f"{storm / normal:.0%} of the throughput")
     again = [calls for calls in calls_by_id(play).values() if len(calls) > 1]
     play.expect(not again, f"{len(again)} requests were called more than once")
 

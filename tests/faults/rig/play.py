@@ -72,6 +72,8 @@ class Play(Installation):
         self.findings: list[str] = []
         self.late: list[str] = []
         """What came later than it must: a busy machine is to blame for it, too."""
+        self.measured: list[tuple[str, float, str]] = []
+        """What, value and unit of figures that the results tell besides those of every case."""
         self.recover_s: float | None = None
         self.asked = 0
         """Requests outside the history."""

@@ -35,6 +35,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...]
     late: tuple[str, ...] = ()
     """What held, but not in time."""
+    measured: tuple[Figure, ...] = ()
+    """What the case measured besides."""
     took_s: float = 0.0
 
     @property
@@ -68,6 +70,7 @@ def as_figures(row: Row, commit: str = "") -> list[Figure]:
         _none_of(row.id, "duplicates visible", row.doubled),
         Figure(row.id, "re-executed", row.reexecuted, "calls", f"<= {row.allowed}", again),
         Figure(row.id, "recovery", row.recover_s, "s"),
+        *row.measured,
     ]
 
 
