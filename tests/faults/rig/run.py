@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.report.rows import Row as Figure
+from benchmarks.report.rows import figure
 from faults.history.check import check_folder
 from faults.history.dump import dump
 from faults.history.events import Fail, Unknown
@@ -153,7 +153,7 @@ def _judged(case: Case, folder: Path, play: Play | None, broke: list[str]) -> Ro
         recover_s=play.recover_s if play else None,
         findings=tuple(findings),
         late=tuple(play.late) if play else (),
-        measured=tuple(Figure(case.id, *one) for one in play.measured) if play else (),
+        measured=tuple(figure(case.id, *one) for one in play.measured) if play else (),
     )
 
 
